@@ -1,0 +1,63 @@
+package alg
+
+// due is what a command that waits for its reply means to the session.
+type due uint8
+
+const (
+	plain    due = iota
+	dueLogin     // USER, PASS, ACCT
+	dueRein
+	dueAuth     // AUTH, ADAT
+	dueActive   // PORT, EPRT: the live announcement
+	duePasv     // PASV
+	dueEpsv     // EPSV
+	dueEpsvAll  // EPSV ALL
+	dueTransfer // a command that uses the live announcement
+)
+
+// maxCommands bounds the commands without a reply, of one session. A client that
+// sends ahead further than this is not followed any more.
+const maxCommands = 128
+
+// commands are those that wait for a reply, in order: the oldest first. Replies
+// come in the order of the commands (RFC 959, section 5.4).
+type commands struct {
+	ring  [maxCommands]due
+	first uint8
+	n     uint8
+}
+
+func (c *commands) push(d due) bool {
+	if c.n == maxCommands {
+		return false
+	}
+	c.ring[(int(c.first)+int(c.n))%maxCommands] = d
+	c.n++
+	return true
+}
+
+func (c *commands) pop() (due, bool) {
+	d, ok := c.peek()
+	if ok {
+		c.first = uint8((int(c.first) + 1) % maxCommands)
+		c.n--
+	}
+	return d, ok
+}
+
+func (c *commands) peek() (due, bool) {
+	return c.ring[c.first], c.n > 0
+}
+
+// settle makes commands of these kinds plain ones: what their replies would say is
+// of no interest any more.
+func (c *commands) settle(kinds ...due) {
+	for i := range int(c.n) {
+		d := &c.ring[(int(c.first)+i)%maxCommands]
+		for _, k := range kinds {
+			if *d == k {
+				*d = plain
+			}
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package alg
+
+import (
+	"github.com/ftpalg/ftpalg/alg/ftp"
+	"github.com/ftpalg/ftpalg/alg/tcp"
+)
+
+// side is one end of a control connection, and the direction of what it sends.
+type side uint8
+
+const (
+	fromClient side = iota
+	fromServer
+)
+
+func (d side) other() side { return 1 - d }
+
+// phase is how far a session has come. Those from opaque on are not read.
+type phase uint8
+
+const (
+	greeting phase = iota // the server has not spoken yet
+	dialogue
+	opaque   // AUTH was accepted
+	unhelped // not FTP, or not followed any more
+	over     // FIN or RST: lingers for what is sent again
+	condemned
+)
+
+// login is what is known of the client's being logged in.
+type login uint8
+
+const (
+	loggedOut login = iota
+	assumed         // picked up in the middle: until the server says otherwise
+	loggedIn
+)
+
+// session is one control connection. There are up to a hundred thousand.
+type session struct {
+	flow    Flow
+	id      uint64
+	client  *client
+	phase   phase
+	login   login
+	proven  bool // a command and its reply were seen, or the greeting
+	started bool // the sink knows of it
+	dirs    [2]direction
+	replies ftp.Replies
+	queue   commands
+	ann     announcement
+	epsvAll bool
+	synData bool   // the client spoke in its SYN
+	first   uint32 // the server's first byte: tells its SYN/ACK sent again from a new one
+	waiting []waiting
+
+	life, calm, hole, wait timer
+}
+
+// direction is the stream of one side and the line that it is in the middle of.
+type direction struct {
+	tcp.Stream
+	line     []byte
+	long     bool // the line is longer than is kept
+	lost     bool // its begin was not seen: it is none
+	urgent   bool // it has urgent data in it
+	finished bool // FIN
+	expired  bool // a segment at stale waited in vain
+	stale    uint32
+}
+
+// handshake reads a SYN that was diverted: one with data, or the server's.
+func (w *Worker) handshake(s *session, flow Flow, d side, seg *tcp.Segment) {
+	switch {
+	case d == fromServer && seg.Has(tcp.ACK):
+		if s != nil && s.phase != over && s.first == seg.Seq+1 {
+			return // sent again
+		}
+		early := s != nil && s.synData && s.dirs[fromClient].Next() == seg.Ack
+		if s != nil {
+			w.forget(s, "replaced by a new connection")
+		}
+		if s = w.newSession(flow); s == nil {
+			return
+		}
+		s.dirs[fromClient].Start(seg.Ack)
+		s.first = seg.Seq + 1
+		s.dirs[fromServer].Start(s.first)
+		w.brief.set(&s.life, w.now.UnixNano())
+		if early { // accepted data in a SYN (RFC 7413)
+			w.giveUp(s, NotFTP, "the client spoke before the server's greeting")
+		}
+	case d == fromClient && len(seg.Payload) > 0 && s == nil:
+		if s = w.newSession(flow); s == nil {
+			return
+		}
+		s.synData = true
+		s.dirs[fromClient].Start(seg.Seq + seg.Len())
+		w.brief.set(&s.life, w.now.UnixNano())
+	}
+}
+
+// pickUp begins a session whose handshake was not seen. The start of the segment is
+// taken for the start of a line: what is no command there is found out at once.
+func (w *Worker) pickUp(flow Flow, d side, seg *tcp.Segment) *session {
+	s := w.newSession(flow)
+	if s == nil {
+		return nil
+	}
+	s.phase, s.login = dialogue, assumed
+	s.dirs[d].Start(seg.Seq)
+	s.dirs[d.other()].Start(seg.Ack)
+	w.idle.set(&s.life, w.now.UnixNano())
+	return s
+}
+
+// end closes what a control connection leaves behind; the session lingers.
+func (w *Worker) end(s *session, reason string) {
+	if s.phase == over {
+		return
+	}
+	w.dropAnnouncement(s, reason)
+	w.finish(s, reason)
+	s.phase = over
+	w.brief.set(&s.life, w.now.UnixNano())
+	w.passHeld(s)
+	s.freeLines()
+}
+
+// finish tells the end of a session whose beginning was told.
+func (w *Worker) finish(s *session, reason string) {
+	if s.started {
+		s.started = false
+		w.tell(w.event(s, SessionEnd, reason))
+	}
+}
+
+// forget ends a session and all that is known of it.
+func (w *Worker) forget(s *session, reason string) {
+	w.dropAnnouncement(s, reason)
+	w.finish(s, reason)
+	w.passHeld(s)
+	for _, t := range []*timer{&s.life, &s.calm, &s.hole, &s.wait} {
+		t.stop()
+	}
+	delete(w.sessions, s.flow)
+	w.Limits.end(s.flow.Client.Addr())
+}
+
+// giveUp stops reading a session for good. Nothing opens for it any more.
+func (w *Worker) giveUp(s *session, k Kind, reason string) {
+	w.dropAnnouncement(s, reason)
+	w.tell(w.event(s, k, reason))
+	s.phase = unhelped
+	w.flagged.set(&s.life, w.now.UnixNano())
+	w.passHeld(s)
+	s.freeLines()
+}
+
+// violate answers a proven violation as the policy has it.
+func (w *Worker) violate(s *session, reason string) {
+	if !w.Policy.Reset {
+		return
+	}
+	w.dropAnnouncement(s, reason)
+	w.tell(w.event(s, Violation, reason))
+	w.finish(s, "reset")
+	s.phase = condemned
+	w.flagged.set(&s.life, w.now.UnixNano())
+	w.dropHeld(s)
+	s.freeLines()
+}
+
+// resets tells both ends that the connection is over.
+func (w *Worker) resets(s *session) {
+	c, v := s.flow.Client, s.flow.Server
+	up, down := s.dirs[fromClient].Next(), s.dirs[fromServer].Next()
+	w.res.Inject = append(w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
+}
+
+// lose notes that bytes of one side went by unseen, and begins anew after them.
+// What was open stays; what was announced, and which replies are due, is not known
+// any more. The login is: bytes that were not read prove nothing.
+func (w *Worker) lose(s *session, d side, next uint32) {
+	w.stats.Lost++
+	w.dropAnnouncement(s, "bytes of the dialogue were not seen")
+	if s.phase == greeting {
+		s.phase = dialogue
+	}
+	s.proven = false
+	s.queue = commands{}
+	dir := &s.dirs[d]
+	dir.Skip(next)
+	dir.line, dir.long, dir.lost = nil, false, true
+	if d == fromServer {
+		s.replies = ftp.Replies{}
+	}
+}
+
+// near reports whether a number is in any window that the stream may have.
+func (s *session) near(d side, seq uint32) bool {
+	const window = 1 << 20
+	diff := tcp.Diff(seq, s.dirs[d].Next())
+	return -window <= diff && diff <= window
+}
+
+// touch notes that the session is alive.
+func (w *Worker) touch(s *session) {
+	now := w.now.UnixNano()
+	if l := s.life.list; l == &w.idle || l == &w.flagged {
+		l.set(&s.life, now)
+	}
+	w.calm.set(&s.calm, now)
+}
+
+func (s *session) freeLines() {
+	for d := range s.dirs {
+		s.dirs[d].line = nil
+		s.dirs[d].Trim()
+	}
+}
+
+// begun tells that a dialogue has begun.
+func (w *Worker) begun(s *session, reason string) {
+	s.proven = true
+	w.idle.set(&s.life, w.now.UnixNano())
+	if !s.started {
+		s.started = true
+		w.tell(w.event(s, SessionStart, reason))
+	}
+}

@@ -1,0 +1,172 @@
+// Package tcp reads TCP segments out of IPv4 and IPv6 packets and puts the bytes
+// of each direction in order.
+//
+// Nothing in it is safe for concurrent use, keeps a clock or does I/O.
+package tcp
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+)
+
+// Flags of a TCP header (RFC 9293, section 3.1).
+const (
+	FIN uint8 = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+)
+
+// What makes a packet unreadable as a TCP segment.
+var (
+	ErrTruncated = errors.New("packet ends before its headers do")
+	ErrVersion   = errors.New("neither IPv4 nor IPv6")
+	ErrFragment  = errors.New("an IP fragment")
+	ErrNotTCP    = errors.New("not TCP")
+	ErrHeader    = errors.New("a header length that cannot be")
+)
+
+// Segment is a view of one TCP segment. Payload aliases the packet it was parsed
+// from.
+type Segment struct {
+	Src, Dst netip.AddrPort
+	Seq, Ack uint32
+	Flags    uint8
+	Payload  []byte
+
+	packet []byte // the IP packet without what the link layer padded it with
+	header int    // offset of the TCP header in packet
+}
+
+// Has reports whether all of the flags are set.
+func (s *Segment) Has(flags uint8) bool { return s.Flags&flags == flags }
+
+// Len is the sequence space the segment takes: its bytes, and one for each of SYN
+// and FIN (RFC 9293, section 3.4).
+func (s *Segment) Len() uint32 {
+	n := uint32(len(s.Payload))
+	if s.Has(SYN) {
+		n++
+	}
+	if s.Has(FIN) {
+		n++
+	}
+	return n
+}
+
+// Parse reads a packet that begins with its IP header. It checks every length
+// before it uses it and never panics. The checksum is a question of its own: see
+// [Segment.ChecksumOK].
+func Parse(packet []byte) (Segment, error) {
+	if len(packet) < 1 {
+		return Segment{}, ErrTruncated
+	}
+	switch packet[0] >> 4 {
+	case 4:
+		return parse4(packet)
+	case 6:
+		return parse6(packet)
+	}
+	return Segment{}, ErrVersion
+}
+
+func parse4(p []byte) (Segment, error) {
+	if len(p) < 20 {
+		return Segment{}, ErrTruncated
+	}
+	header, total := int(p[0]&0xf)*4, int(binary.BigEndian.Uint16(p[2:]))
+	if header < 20 || total < header {
+		return Segment{}, ErrHeader
+	}
+	if len(p) < total {
+		return Segment{}, ErrTruncated
+	}
+	const moreOrOffset = 0x3fff // RFC 791, section 3.1: MF and the fragment offset
+	if binary.BigEndian.Uint16(p[6:])&moreOrOffset != 0 {
+		return Segment{}, ErrFragment
+	}
+	if p[9] != protocolTCP {
+		return Segment{}, ErrNotTCP
+	}
+	src, dst := netip.AddrFrom4([4]byte(p[12:])), netip.AddrFrom4([4]byte(p[16:]))
+	return parseTCP(p[:total], header, src, dst)
+}
+
+// Protocol numbers and IPv6 extension headers (RFC 8200, section 4).
+const (
+	protocolTCP     = 6
+	hopByHop        = 0
+	routing         = 43
+	fragment        = 44
+	authentication  = 51
+	destination     = 60
+	header6         = 40
+	maxExtensions   = 8 // more than any host sends; bounds the walk
+	fragmentPayload = 0xfff9
+)
+
+func parse6(p []byte) (Segment, error) {
+	if len(p) < header6 {
+		return Segment{}, ErrTruncated
+	}
+	total := header6 + int(binary.BigEndian.Uint16(p[4:]))
+	if len(p) < total {
+		return Segment{}, ErrTruncated
+	}
+	p = p[:total]
+	next, at := p[6], header6
+	for range maxExtensions {
+		if next == protocolTCP {
+			src, dst := netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
+			if src.Is4In6() || dst.Is4In6() {
+				return Segment{}, ErrVersion // never on a wire (RFC 4291, section 2.5.5.2)
+			}
+			return parseTCP(p, at, src, dst)
+		}
+		if len(p) < at+8 {
+			return Segment{}, ErrTruncated
+		}
+		size := (int(p[at+1]) + 1) * 8
+		switch next {
+		case hopByHop, routing, destination:
+		case authentication:
+			size = (int(p[at+1]) + 2) * 4 // RFC 4302, section 2.2
+		case fragment:
+			if binary.BigEndian.Uint16(p[at+2:])&fragmentPayload != 0 {
+				return Segment{}, ErrFragment
+			}
+			size = 8 // an atomic fragment is whole (RFC 6946)
+		default:
+			return Segment{}, ErrNotTCP
+		}
+		next, at = p[at], at+size
+	}
+	return Segment{}, ErrNotTCP
+}
+
+func parseTCP(p []byte, at int, src, dst netip.Addr) (Segment, error) {
+	if len(p) < at+20 {
+		return Segment{}, ErrTruncated
+	}
+	h := p[at:]
+	data := int(h[12]>>4) * 4
+	if data < 20 {
+		return Segment{}, ErrHeader
+	}
+	if len(h) < data {
+		return Segment{}, ErrTruncated
+	}
+	return Segment{
+		Src:     netip.AddrPortFrom(src, binary.BigEndian.Uint16(h)),
+		Dst:     netip.AddrPortFrom(dst, binary.BigEndian.Uint16(h[2:])),
+		Seq:     binary.BigEndian.Uint32(h[4:]),
+		Ack:     binary.BigEndian.Uint32(h[8:]),
+		Flags:   h[13],
+		Payload: h[data:],
+		packet:  p,
+		header:  at,
+	}, nil
+}

@@ -1,0 +1,57 @@
+package alg
+
+import "time"
+
+// timers is a list of things that fall due after one and the same delay, so that
+// the order in which they were set is the order in which they fall due: setting,
+// moving and stopping one costs the same whatever their number.
+type timers struct {
+	delay      time.Duration
+	head, tail *timer
+}
+
+// timer is one entry. It lies in the session it belongs to, and in one list at most.
+type timer struct {
+	due        int64 // nanoseconds since the epoch
+	list       *timers
+	prev, next *timer
+	session    *session
+}
+
+// set puts the timer at the end of the list, from wherever it was.
+func (l *timers) set(t *timer, now int64) {
+	t.stop()
+	t.due, t.list, t.prev = now+int64(l.delay), l, l.tail
+	if l.tail != nil {
+		l.tail.next = t
+	} else {
+		l.head = t
+	}
+	l.tail = t
+}
+
+// due returns the first session whose time has come, or nil.
+func (l *timers) due(now int64) *session {
+	if l.head == nil || l.head.due > now {
+		return nil
+	}
+	return l.head.session
+}
+
+func (t *timer) stop() {
+	l := t.list
+	if l == nil {
+		return
+	}
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		l.head = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	} else {
+		l.tail = t.prev
+	}
+	t.list, t.prev, t.next = nil, nil, nil
+}
