@@ -62,12 +62,11 @@ func AppendPort(dst []byte, ap netip.AddrPort) []byte {
 // or ".".
 //
 // Clients differ in which of several candidates they read, so the six numbers
-// must be the only digits with commas in the text: anything else of that kind is
-// [ErrAmbiguous]. The other errors are those of ParsePort.
-func ParsePasv(text []byte) (netip.AddrPort, error) {
-	start, end := 0, 0 // of the candidate
+// must be the only digits with commas in the text; a second run of digits and
+// commas is [ErrAmbiguous]. The other errors are those of ParsePort.
+func ParsePasv(text []byte) (ap netip.AddrPort, err error) {
 	for i := 0; i < len(text); i++ {
-		from, digit, comma := i, false, false
+		start, digit, comma := i, false, false
 		for ; i < len(text) && (isDigit(text[i]) || text[i] == ','); i++ {
 			digit = digit || text[i] != ','
 			comma = comma || text[i] == ','
@@ -75,16 +74,17 @@ func ParsePasv(text []byte) (netip.AddrPort, error) {
 		if !digit || !comma {
 			continue
 		}
-		if end > 0 {
+		if ap.IsValid() {
 			return netip.AddrPort{}, ErrAmbiguous
 		}
-		start, end = from, i
+		if ap, err = ParsePort(text[start:i]); err != nil {
+			return netip.AddrPort{}, err
+		}
+		if start > 0 && !isOneOf(text[start-1], " (=") || i < len(text) && !isOneOf(text[i], " ).") {
+			return netip.AddrPort{}, ErrNotSix
+		}
 	}
-	ap, err := ParsePort(text[start:end])
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	if start > 0 && !isOneOf(text[start-1], " (=") || end < len(text) && !isOneOf(text[end], " ).") {
+	if !ap.IsValid() {
 		return netip.AddrPort{}, ErrNotSix
 	}
 	return ap, nil
