@@ -17,7 +17,7 @@ const (
 
 // maxCommands bounds the commands without a reply, of one session. A client that
 // sends ahead further than this is not followed any more.
-const maxCommands = 128
+const maxCommands = 64
 
 // commands are those that wait for a reply, in order: the oldest first. Replies
 // come in the order of the commands (RFC 959, section 5.4).

@@ -30,6 +30,7 @@ func (w *Worker) read(s *session, d side, at uint32, b []byte) (changed, ok bool
 				}
 				b[i-before], line[i] = refused, refused
 				changed = true
+				w.tell(w.event(s, AuthTLS, "AUTH was turned into another command, as the policy has it"))
 			}
 		}
 		if !whole {
