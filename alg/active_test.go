@@ -230,7 +230,14 @@ func TestWhatLogsInAndOut(t *testing.T) {
 	}{
 		{"USER alone", true, func(x *wire) { x.c("USER u"); x.s("230 in") }},
 		{"232", true, func(x *wire) { x.c("USER u"); x.s("232 in") }},
-		{"ACCT", true, func(x *wire) { x.c("USER u"); x.s("331 p"); x.c("PASS p"); x.s("332 a"); x.c("ACCT a"); x.s("230 in") }},
+		{"ACCT", true, func(x *wire) {
+			x.c("USER u")
+			x.s("331 p")
+			x.c("PASS p")
+			x.s("332 a")
+			x.c("ACCT a")
+			x.s("230 in")
+		}},
 		{"no ACCT", false, func(x *wire) { x.c("USER u"); x.s("331 p"); x.c("PASS p"); x.s("332 a") }},
 		{"wrong password", false, func(x *wire) { x.c("USER u"); x.s("331 p"); x.c("PASS p"); x.s("530 no") }},
 		{"230 to something else", false, func(x *wire) { x.c("NOOP"); x.s("230 in") }},

@@ -157,7 +157,14 @@ func TestPickedUpInTheMiddle(t *testing.T) {
 		{"a reply that belongs to what was not seen", false, func(x *wire) { x.s("226 x"); x.c(port46197, "RETR x") }},
 		{"not logged in", false, func(x *wire) { x.c("TYPE I"); x.s("530 x"); x.c(port46197); x.s(ok200); x.c("RETR x") }},
 		{"in the middle of the login", false, func(x *wire) { x.c("USER u"); x.s("331 x"); x.c(port46197); x.s(ok200); x.c("RETR x") }},
-		{"at the greeting", false, func(x *wire) { x.s("220 hello"); x.c("NOOP"); x.s("200 x"); x.c(port46197); x.s(ok200); x.c("RETR x") }},
+		{"at the greeting", false, func(x *wire) {
+			x.s("220 hello")
+			x.c("NOOP")
+			x.s("200 x")
+			x.c(port46197)
+			x.s(ok200)
+			x.c("RETR x")
+		}},
 		{"in the middle of a line", false, func(x *wire) { x.c(",4,180,117"); x.s(ok200); x.c("RETR x") }},
 		{"HTTP", false, func(x *wire) { x.c("POST / HTTP/1.1", port46197); x.s(ok200); x.c("RETR x") }},
 	} {

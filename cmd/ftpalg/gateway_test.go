@@ -1,0 +1,225 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
+)
+
+// program builds the daemon as it is shipped, once a run.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "ftpalg")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "ftpalg")
+	build := exec.Command("go", "build", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+// newLab returns a lab whose gateway has an ordinary firewall.
+func newLab(t *testing.T) *lab.Lab {
+	t.Helper()
+	if err := lab.Available(); errors.Is(err, lab.ErrNotRoot) {
+		t.Skip("needs root:", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	l, err := lab.New(t.Context(), lab.Options{Ruleset: lab.Ruleset("stateful")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// gateway is a lab whose gateway runs the daemon.
+type gateway struct {
+	*lab.Lab
+	t      *testing.T
+	daemon *lab.Daemon
+}
+
+func newGateway(t *testing.T, config string) *gateway {
+	t.Helper()
+	g := &gateway{Lab: newLab(t), t: t}
+	g.daemon = g.start(config)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", g.daemon.Log())
+		}
+	})
+	return g
+}
+
+func (g *gateway) start(config string) *lab.Daemon {
+	g.t.Helper()
+	bin, err := program()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	d, err := g.StartDaemon(g.t.Context(), lab.DaemonOptions{Binary: bin, Config: config})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return d
+}
+
+// run runs a command line on a host and returns what it printed.
+func run(t *testing.T, h *lab.Host, line string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := h.Command(ctx, "sh", "-c", line).CombinedOutput()
+	return string(out), err
+}
+
+// control is a control connection whose two ends the test plays.
+type control struct {
+	t              *testing.T
+	g              *gateway
+	client, server net.Conn
+	in             map[net.Conn]*bufio.Reader
+}
+
+// family is one of the two address families of the lab.
+type family struct {
+	name                                string
+	client, neighbour, server, outsider netip.Addr
+}
+
+func (g *gateway) families() []family {
+	return []family{
+		{"IPv4", g.Client.IPv4, g.Neighbour.IPv4, g.Server.IPv4, g.Outsider.IPv4},
+		{"IPv6", g.Client.IPv6, g.Neighbour.IPv6, g.Server.IPv6, g.Outsider.IPv6},
+	}
+}
+
+// dial opens a control connection through the gateway, without a word said.
+func (g *gateway) dial(f family) *control {
+	g.t.Helper()
+	at := netip.AddrPortFrom(f.server, 21).String()
+	ln, err := g.Server.Listen(g.t.Context(), "tcp", at)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer ln.Close()
+	client, err := g.Client.Dial(g.t.Context(), "tcp", at)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	server, err := ln.Accept()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	c := &control{g.t, g, client, server, map[net.Conn]*bufio.Reader{}}
+	for _, conn := range []net.Conn{client, server} {
+		c.in[conn] = bufio.NewReader(conn)
+	}
+	g.t.Cleanup(c.close)
+	return c
+}
+
+func (c *control) close() { c.client.Close(); c.server.Close() }
+
+// login opens a control connection and logs in.
+func (g *gateway) login(f family) *control {
+	g.t.Helper()
+	c := g.dial(f)
+	c.s("220 hello")
+	c.c("USER ftpuser")
+	c.s("230 Login successful.")
+	return c
+}
+
+func (c *control) c(line string) { c.t.Helper(); c.say(c.client, c.server, line) }
+func (c *control) s(line string) { c.t.Helper(); c.say(c.server, c.client, line) }
+
+// say sends a line and waits until it has arrived: then its verdict was given.
+func (c *control) say(from, to net.Conn, line string) {
+	c.t.Helper()
+	if _, err := fmt.Fprintf(from, "%s\r\n", line); err != nil {
+		c.t.Fatal(err)
+	}
+	_ = to.SetReadDeadline(time.Now().Add(5 * time.Second))
+	for _, want := range strings.Split(line, "\r\n") {
+		got, err := c.in[to].ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("waiting for %q: %v", want, err)
+		}
+		if got != want+"\r\n" {
+			c.t.Fatalf("%q arrived as %q", want, got)
+		}
+	}
+}
+
+// listen takes connections on the client or the server until the test ends.
+func listen(t *testing.T, h *lab.Host, at netip.AddrPort) {
+	t.Helper()
+	ln, err := h.Listen(t.Context(), "tcp", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+}
+
+// patience is how long a probe waits: many times what an admitted one takes.
+const patience = 400 * time.Millisecond
+
+// reaches tries a connection from a host's address and port (0: any).
+func reaches(t *testing.T, h *lab.Host, from, to netip.AddrPort) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := h.DialFrom(ctx, from, "tcp", to.String())
+	if err != nil {
+		return false
+	}
+	// A reset leaves nothing that would stand in the next attempt's way.
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	conn.Close()
+	return true
+}
+
+const announcedPort = 46197
+
+// port is the announcement of announcedPort in the words of the family.
+func (f family) port() string {
+	if f.client.Is4() {
+		return "PORT " + strings.ReplaceAll(f.client.String(), ".", ",") + ",180,117"
+	}
+	return fmt.Sprintf("EPRT |2|%s|%d|", f.client, announcedPort)
+}
+
+// data tries the data connection as announced.
+func (c *control) data(f family) bool {
+	c.t.Helper()
+	return reaches(c.t, c.g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.client, announcedPort))
+}
+
+func (c *control) wantData(f family, want bool, when string) {
+	c.t.Helper()
+	if got := c.data(f); got != want {
+		c.t.Errorf("%s, %s: the data connection got through: %v, want %v", f.name, when, got, want)
+	}
+}
