@@ -120,17 +120,17 @@ func FuzzStream(f *testing.F) {
 		server := receiver{next: base}
 		sent := map[uint32][]byte{}
 		deliver := func() {
-			for id := uint32(1); id <= x.id; id++ {
-				if v, ok := x.verdicts[id]; ok && v.Action == Accept && sent[id] != nil {
+			for _, id := range x.order {
+				if v := x.verdicts[id]; v.Action == Accept && sent[id] != nil {
 					p := sent[id]
 					if v.Data != nil {
 						p = v.Data
 					}
 					seg, _ := tcp.Parse(p)
 					server.take(seg.Seq, seg.Payload)
-					delete(sent, id)
 				}
 			}
+			x.order = nil
 		}
 		for i := 0; i+1 < len(plan) && i < 200; i += 2 {
 			from := int(plan[i]) % len(text)
@@ -141,8 +141,8 @@ func FuzzStream(f *testing.F) {
 			}
 			p := x.build(fromClient, base+uint32(from), x.next[fromServer], tcp.ACK, string(payload))
 			before := slices.Clone(p)
-			id := x.packet(p)
-			sent[id] = before
+			sent[x.id+1] = before
+			x.packet(p)
 			deliver()
 			if plan[i+1]&0xc0 == 0x80 {
 				x.wait(1200 * time.Millisecond)
@@ -160,7 +160,7 @@ func FuzzStream(f *testing.F) {
 		plain.say(fromClient, string(server.read))
 		plain.take(plain.w.Stop(plain.now))
 		if !slices.Equal(plain.kernel.opened, x.kernel.opened) {
-			t.Fatalf("the server read %q: that opens %v, opened was %v", server.read, plain.kernel.opened, x.kernel.opened)
+			t.Fatalf("the server read %q: that opens %v, opened was %v\n%s%+v", server.read, plain.kernel.opened, x.kernel.opened, x.told(), x.w.Stats())
 		}
 	})
 }

@@ -123,7 +123,6 @@ func (w *Worker) end(s *session, reason string) {
 	w.finish(s, reason)
 	s.phase = over
 	w.brief.set(&s.life, w.now.UnixNano())
-	w.passHeld(s)
 	s.freeLines()
 }
 
@@ -153,7 +152,6 @@ func (w *Worker) giveUp(s *session, k Kind, reason string) {
 	w.tell(w.event(s, k, reason))
 	s.phase = unhelped
 	w.flagged.set(&s.life, w.now.UnixNano())
-	w.passHeld(s)
 	s.freeLines()
 }
 

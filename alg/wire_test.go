@@ -25,6 +25,7 @@ type wire struct {
 	id       uint32
 	events   []Event
 	verdicts map[uint32]Verdict
+	order    []uint32 // of the verdicts
 	injected [][]byte
 }
 
@@ -142,6 +143,7 @@ func (x *wire) take(r Result) {
 		}
 		v.Data = slices.Clone(v.Data)
 		x.verdicts[v.ID] = v
+		x.order = append(x.order, v.ID)
 	}
 	for _, p := range r.Inject {
 		x.injected = append(x.injected, slices.Clone(p))

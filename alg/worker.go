@@ -202,6 +202,7 @@ func (w *Worker) packet(p Packet) {
 	case seg.Has(tcp.RST):
 		if s != nil && s.near(d, seg.Seq) {
 			w.end(s, "RST")
+			w.passHeld(s)
 		}
 		w.verdict(p.ID, Accept, nil)
 	case s == nil && len(seg.Payload) == 0:
