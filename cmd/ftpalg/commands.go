@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/daemon"
+	"github.com/ftpalg/ftpalg/nft"
+	"github.com/spf13/cobra"
+)
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use:               "ftpalg",
+		Short:             "FTP through a firewall: pinholes for exactly the announced data connections",
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	c.AddCommand(run(), check(), rules(), version())
+	return c
+}
+
+// configured is a command that works on a configuration.
+func configured(use, short string, do func(*cobra.Command, *config.Config) error) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
+	file := c.Flags().String("config", "", "configuration `file` (default "+config.DefaultFile+", if it exists)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if c.Flags().Changed("config") && *file == "" {
+			return errors.New("--config names no file")
+		}
+		conf, err := config.Load(*file)
+		if err != nil {
+			return err
+		}
+		return do(c, conf)
+	}
+	return c
+}
+
+func run() *cobra.Command {
+	return configured("run", "Run the gateway in the foreground", func(c *cobra.Command, conf *config.Config) error {
+		return daemon.Run(c.Context(), conf, daemon.NewLogger(os.Stderr, conf.Log))
+	})
+}
+
+func check() *cobra.Command {
+	return configured("check", "Validate the configuration", func(c *cobra.Command, _ *config.Config) error {
+		_, err := fmt.Fprintln(c.OutOrStdout(), "configuration is valid")
+		return err
+	})
+}
+
+func rules() *cobra.Command {
+	return configured("rules", "Print, in nft syntax, what run would install", func(c *cobra.Command, conf *config.Config) error {
+		caps, err := nft.Probe()
+		if err != nil {
+			fmt.Fprintf(c.ErrOrStderr(), "ftpalg: the kernel could not be asked (%v): these are the rules for one that can do everything\n", err)
+			caps = nft.Caps{Owner: true, Persist: true, Queue: true, InnerHeader: true, Destroy: true}
+		}
+		_, err = fmt.Fprint(c.OutOrStdout(), nft.Text(conf.Table, caps))
+		return err
+	})
+}
+
+func version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			v := "(unknown)"
+			if info, ok := debug.ReadBuildInfo(); ok {
+				v = info.Main.Version
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "ftpalg %s (%s, %s/%s)\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}

@@ -1,0 +1,189 @@
+// Package daemon runs the ALG on the machine: it puts what is ours in the kernel in
+// place, starts the tasks that serve it, and takes everything away again.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	notify "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
+	"github.com/ftpalg/ftpalg/conntrack"
+	"github.com/ftpalg/ftpalg/nft"
+	"github.com/ftpalg/ftpalg/nft/queue"
+	"golang.org/x/sync/errgroup"
+)
+
+// queueLen is how many packets a queue holds, with those that a worker holds back.
+// queue.Open's read buffer fits as many of common size.
+const queueLen = 8192
+
+// daemon is what a call of Run has in its hands.
+type daemon struct {
+	config *config.Config
+	log    *slog.Logger
+	events *events
+
+	queues  []*queue.Queue
+	anchor  *nft.Anchor // nil: the operator's ruleset is not to be touched
+	table   *nft.Table
+	workers []*worker
+
+	undo []func() error // in the order of the doing
+}
+
+// Run serves until ctx ends. It returns nil then, with nothing left behind but what
+// the configuration wants to outlive the daemon. It runs once in a network namespace.
+func Run(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	d := &daemon{config: c, log: log, events: newEvents(log)}
+	err := d.start()
+	if err == nil {
+		err = d.serve(ctx)
+	}
+	return errors.Join(err, d.stop())
+}
+
+// start takes what serving needs, in an order that makes sense backwards as well:
+// the queues listen before a rule feeds them, and are given up after it is gone.
+func (d *daemon) start() error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	d.later(unlock)
+	caps, err := nft.Probe()
+	if err != nil {
+		return err
+	}
+	if err := d.openQueues(); err != nil {
+		return err
+	}
+	if err := d.openAnchor(); err != nil {
+		return err
+	}
+	if d.table, err = nft.Install(d.config.Table, caps); err != nil {
+		return err
+	}
+	d.later(d.table.Close)
+	if err := d.ensureAnchor(); err != nil {
+		return err
+	}
+	if d.config.Metrics != "" {
+		d.log.Warn("metrics.listen is set, but this version serves no metrics", "listen", d.config.Metrics)
+	}
+	return d.makeWorkers()
+}
+
+// later remembers how to undo what was just done.
+func (d *daemon) later(undo func() error) { d.undo = append(d.undo, undo) }
+
+// stop undoes all that was done, the last first.
+func (d *daemon) stop() error {
+	var errs []error
+	for _, undo := range slices.Backward(d.undo) {
+		errs = append(errs, undo())
+	}
+	return errors.Join(errs...)
+}
+
+func (d *daemon) openQueues() error {
+	t := d.config.Table
+	for i := range t.Workers {
+		q, err := queue.Open(queue.Config{
+			Number:   t.Queue + uint16(i),
+			MaxLen:   queueLen,
+			FailOpen: d.config.FailOpen,
+		})
+		if err != nil {
+			return err
+		}
+		d.queues = append(d.queues, q)
+		d.later(func() error { return errors.Join(drain(q, !t.Bypass), q.Close()) })
+	}
+	return nil
+}
+
+// drain answers the packets that came after the workers had ended: the same becomes
+// of them as of those that no daemon listens to.
+func drain(q *queue.Queue, drop bool) error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	return q.Run(ended, func(packets []queue.Packet) error {
+		verdicts := make([]queue.Verdict, len(packets))
+		for i, p := range packets {
+			verdicts[i] = queue.Verdict{ID: p.ID, Drop: drop}
+		}
+		return q.Verdicts(verdicts)
+	})
+}
+
+func (d *daemon) makeWorkers() error {
+	c := alg.WorkerConfig{
+		Policy:   d.config.Policy,
+		Pinholes: d.table,
+		Sink:     d.events.sink,
+		Limits:   alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
+	}
+	flows, err := conntrack.Open()
+	if err != nil {
+		d.log.Warn("the traffic of data connections will not be known", "error", err)
+	} else {
+		d.later(flows.Close)
+		c.Flows = flows
+	}
+	var injector *queue.Injector
+	if d.config.Policy.Reset {
+		if injector, err = queue.OpenInjector(); err != nil {
+			return fmt.Errorf("prepare for on_violation = \"reset\": %w", err)
+		}
+		d.later(injector.Close)
+	}
+	for i, q := range d.queues {
+		c.Index = i
+		d.workers = append(d.workers, &worker{queue: q, alg: alg.NewWorker(c), injector: injector, sink: c.Sink})
+	}
+	return nil
+}
+
+// serve runs all tasks until ctx ends or one of them fails.
+func (d *daemon) serve(ctx context.Context) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(d.events.run)
+	var working sync.WaitGroup
+	for _, w := range d.workers {
+		working.Add(1)
+		tasks.Go(func() error {
+			defer working.Done()
+			return w.run(ctx)
+		})
+	}
+	tasks.Go(func() error {
+		working.Wait() // the ends of sessions are events too
+		d.events.close()
+		return nil
+	})
+	tasks.Go(func() error { return d.keepTable(ctx) })
+	tasks.Go(func() error { return d.keepAnchor(ctx) })
+	tasks.Go(func() error {
+		<-ctx.Done()
+		d.tell(notify.SdNotifyStopping)
+		d.log.Info("stopping")
+		return nil
+	})
+	t := d.config.Table
+	d.tell(notify.SdNotifyReady)
+	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
+	return tasks.Wait()
+}
+
+// tell tells systemd, if it is there, how far we are.
+func (d *daemon) tell(state string) {
+	if _, err := notify.SdNotify(false, state); err != nil {
+		d.log.Warn("systemd could not be told", "state", state, "error", err)
+	}
+}

@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/nft/queue"
+)
+
+// tickEvery is how often a worker looks for what has fallen due.
+const tickEvery = 100 * time.Millisecond
+
+// worker takes the packets of one queue to an alg.Worker and its verdicts back. All
+// of it happens on the goroutine that receives. A panic there ends the process, and
+// so leaves the firewall as it is without a daemon.
+type worker struct {
+	queue    *queue.Queue
+	alg      *alg.Worker
+	injector *queue.Injector // nil: the policy never injects
+	sink     alg.Sink
+
+	ticked   time.Time
+	packets  []alg.Packet
+	verdicts []queue.Verdict
+}
+
+// run serves the queue until ctx ends, and then gives the packets that are held
+// their verdicts.
+func (w *worker) run(ctx context.Context) error {
+	err := w.queue.Run(ctx, w.handle)
+	now := time.Now()
+	return errors.Join(err, w.answer(now, w.alg.Stop(now)))
+}
+
+// handle is called with what has arrived, and at least as often as a tick is due.
+func (w *worker) handle(packets []queue.Packet) error {
+	now := time.Now()
+	if len(packets) > 0 {
+		w.packets = w.packets[:0]
+		for _, p := range packets {
+			w.packets = append(w.packets, alg.Packet(p))
+		}
+		if err := w.answer(now, w.alg.Batch(now, w.packets)); err != nil {
+			return err
+		}
+	}
+	if now.Sub(w.ticked) < tickEvery {
+		return nil
+	}
+	w.ticked = now
+	return w.answer(now, w.alg.Tick(now))
+}
+
+// answer does what a Result wants done, verdicts first.
+func (w *worker) answer(now time.Time, r alg.Result) error {
+	w.verdicts = w.verdicts[:0]
+	for _, v := range r.Verdicts {
+		w.verdicts = append(w.verdicts, queue.Verdict{ID: v.ID, Drop: v.Action == alg.Drop, Data: v.Data})
+	}
+	if err := w.queue.Verdicts(w.verdicts); err != nil {
+		return err
+	}
+	for _, packet := range r.Inject {
+		if err := w.injector.Inject(packet); err != nil {
+			w.sink(alg.Event{Time: now, Kind: alg.Failure, Reason: "a TCP reset could not be sent", Err: err})
+		}
+	}
+	w.alg.Settle(now)
+	return nil
+}

@@ -1,0 +1,32 @@
+// Command ftpalg is a userspace FTP application-layer gateway for Linux firewalls.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	if err := root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, message(err))
+		os.Exit(1)
+	}
+}
+
+// message is what the user reads of an error. What is wrong with a file begins with
+// the file's name, as editors want it.
+func message(err error) string {
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return problems.Error()
+	}
+	return "ftpalg: " + err.Error()
+}

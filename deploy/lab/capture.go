@@ -1,0 +1,100 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// Packet is one captured Ethernet frame.
+type Packet struct {
+	Time  time.Time // of the kernel
+	Frame []byte
+}
+
+// Capture records every frame that an interface sends or receives, in memory. Its
+// methods are safe for concurrent use.
+type Capture struct {
+	Host      *Host
+	Interface string
+
+	handle *pcapgo.EthernetHandle
+	done   chan struct{}
+
+	mu      sync.Mutex
+	packets []Packet
+}
+
+// Capture starts to record on an interface: "eth0" of a host on one network,
+// "inside" or "outside" of the router and the gateway. Packets sent after it has
+// returned are recorded.
+func (h *Host) Capture(name string) (*Capture, error) {
+	c := &Capture{Host: h, Interface: name, done: make(chan struct{})}
+	err := h.Do(func() (err error) {
+		c.handle, err = pcapgo.NewEthernetHandle(name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("capture on %s of %s: %w", name, h.Name, err)
+	}
+	go c.record()
+	return c, nil
+}
+
+func (c *Capture) record() {
+	defer close(c.done)
+	for {
+		frame, info, err := c.handle.ReadPacketData()
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		c.packets = append(c.packets, Packet{info.Timestamp, frame})
+		c.mu.Unlock()
+	}
+}
+
+// Packets returns what has been recorded so far, in order.
+func (c *Capture) Packets() []Packet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.packets[:len(c.packets):len(c.packets)]
+}
+
+// Stop ends the recording. A second Stop does nothing.
+func (c *Capture) Stop() error {
+	if err := c.handle.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("end the capture on %s of %s: %w", c.Interface, c.Host.Name, err)
+	}
+	<-c.done
+	return nil
+}
+
+// WritePcapNG writes what has been recorded so far as a pcapng file.
+func (c *Capture) WritePcapNG(w io.Writer) error {
+	in := pcapgo.NgInterface{
+		Name: c.Interface, Description: c.Host.Name, LinkType: layers.LinkTypeEthernet,
+		TimestampResolution: 9,
+	}
+	ng, err := pcapgo.NewNgWriterInterface(w, in, pcapgo.DefaultNgWriterOptions)
+	if err != nil {
+		return fmt.Errorf("write a capture of %s: %w", c.Host.Name, err)
+	}
+	for _, p := range c.Packets() {
+		info := gopacket.CaptureInfo{Timestamp: p.Time, CaptureLength: len(p.Frame), Length: len(p.Frame)}
+		if err := ng.WritePacket(info, p.Frame); err != nil {
+			return fmt.Errorf("write a capture of %s: %w", c.Host.Name, err)
+		}
+	}
+	if err := ng.Flush(); err != nil {
+		return fmt.Errorf("write a capture of %s: %w", c.Host.Name, err)
+	}
+	return nil
+}

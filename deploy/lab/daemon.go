@@ -1,0 +1,116 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// DaemonOptions are the choices of StartDaemon.
+type DaemonOptions struct {
+	Binary string   // path of ftpalg
+	Config string   // TOML; empty: the program's defaults
+	Host   *Host    // nil: the gateway
+	Env    []string // KEY=value, on top of the lab's
+}
+
+// Daemon is a running ftpalg.
+type Daemon struct{ *Process }
+
+// StartDaemon runs `ftpalg run` and waits until it says READY=1 (sd_notify(3)). A
+// daemon that ends before yields an error with its log. Its control socket is at the default
+// place, in the lab's own /run.
+func (l *Lab) StartDaemon(ctx context.Context, o DaemonOptions) (*Daemon, error) {
+	if o.Host == nil {
+		o.Host = l.Gateway
+	}
+	n := l.serial.Add(1)
+	config, socket := fmt.Sprintf("%s/ftpalg-%d.toml", o.Host.Home(), n), fmt.Sprintf("/run/lab/notify-%d", n)
+	if err := os.WriteFile(l.Path(config), []byte(o.Config), 0o644); err != nil {
+		return nil, fmt.Errorf("write the configuration of ftpalg: %w", err)
+	}
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: l.Path(socket), Net: "unixgram"})
+	if err != nil {
+		return nil, fmt.Errorf("listen for the daemon's readiness: %w", err)
+	}
+	defer notify.Close()
+
+	c := o.Host.Command(ctx, o.Binary, "run", "--config", config)
+	c.Env = append(append(c.Env, "NOTIFY_SOCKET="+socket), o.Env...)
+	p, err := l.start(c, "ftpalg")
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{p}
+	return d, p.await(ctx, "is ready", func() (bool, error) { return notified(notify) })
+}
+
+// notified reports whether READY=1 has come, waiting for it a moment.
+func notified(notify *net.UnixConn) (bool, error) {
+	buf := make([]byte, 4096)
+	if err := notify.SetReadDeadline(time.Now().Add(pollEvery)); err != nil {
+		return false, err
+	}
+	for {
+		n, err := notify.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		for line := range strings.Lines(string(buf[:n])) {
+			if strings.TrimSpace(line) == "READY=1" {
+				return true, nil
+			}
+		}
+	}
+}
+
+// Event is one line of the daemon's log that reports an event.
+type Event struct {
+	Time       time.Time      `json:"time"`
+	Event      string         `json:"event"`
+	Session    uint64         `json:"session"`
+	Client     netip.AddrPort `json:"client"`
+	Server     netip.AddrPort `json:"server"`
+	Mode       string         `json:"mode"`
+	SourcePort uint16         `json:"source_port"`
+	Address    netip.Addr     `json:"address"`
+	Port       uint16         `json:"port"`
+	Reason     string         `json:"reason"`
+}
+
+// Events returns the events that the daemon has logged so far. Lines of its log
+// that are none are left out.
+func (d *Daemon) Events() []Event {
+	var events []Event
+	for line := range strings.Lines(d.Log()) {
+		var e Event
+		if json.Unmarshal([]byte(line), &e) == nil && e.Event != "" {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// AwaitEvent waits until the daemon has logged an event for which match is true,
+// and returns the first such.
+func (d *Daemon) AwaitEvent(ctx context.Context, match func(Event) bool) (found Event, err error) {
+	err = d.await(ctx, "logs the event", func() (bool, error) {
+		for _, e := range d.Events() {
+			if match(e) {
+				found = e
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	return found, err
+}

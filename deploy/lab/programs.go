@@ -1,0 +1,60 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// packages names the Debian package of each program whose package is called otherwise.
+var packages = map[string]string{
+	"nft":    "nftables",
+	"ip":     "iproute2",
+	"mount":  "mount",
+	"setsid": "util-linux",
+}
+
+// MissingError says that a program is not installed.
+type MissingError struct {
+	Program string
+	Package string // of Debian
+}
+
+// Error names the program and the package.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s is not installed (Debian package %s)", e.Program, e.Package)
+}
+
+// Unwrap makes errors.Is(err, exec.ErrNotFound) true.
+func (e *MissingError) Unwrap() error { return exec.ErrNotFound }
+
+// Require returns nil where all these programs are installed, and otherwise a
+// *MissingError for the first that is not.
+func Require(programs ...string) error {
+	for _, p := range programs {
+		if _, err := lookPath(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookPath finds a program as exec.LookPath does, but where the lab looks.
+func lookPath(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return filepath.Abs(name)
+	}
+	for dir := range strings.SplitSeq(searchPath, ":") {
+		path := filepath.Join(dir, name)
+		if s, err := os.Stat(path); err == nil && s.Mode().IsRegular() && s.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	pkg, ok := packages[name]
+	if !ok {
+		pkg = name
+	}
+	return name, &MissingError{Program: name, Package: pkg}
+}

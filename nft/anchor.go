@@ -1,0 +1,240 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// anchorComment marks the lines that are ours to take away.
+const anchorComment = "inserted by ftpalg"
+
+// watchEvery is how often Watch looks: an operator's reload costs new transfers no
+// more than this.
+const watchEvery = 200 * time.Millisecond
+
+// Anchor is the line `ct label 126 accept` in chains of the operator's: without it what
+// a pinhole admits is dropped there. It is safe for concurrent use.
+type Anchor struct {
+	table  *nftables.Table
+	chains []string
+	tag    Tag
+
+	mu      sync.Mutex
+	conn    *nftables.Conn
+	handles map[string]uint64 // of our line, by chain
+}
+
+// OpenAnchor names the operator's table, as nft does ("inet filter"; of family inet, ip
+// or ip6), and the chains in it. Neither need exist yet. The network namespace is that
+// of the calling thread.
+func OpenAnchor(table string, chains []string, tag Tag) (*Anchor, error) {
+	family, name, _ := strings.Cut(table, " ")
+	families := map[string]nftables.TableFamily{
+		"inet": nftables.TableFamilyINet, "ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6,
+	}
+	f, ok := families[family]
+	if !ok || name == "" || strings.Contains(name, " ") {
+		return nil, fmt.Errorf("nft table %q is not of the form \"inet NAME\", \"ip NAME\" or \"ip6 NAME\"", table)
+	}
+	if len(chains) == 0 {
+		return nil, fmt.Errorf("no chain of nft table %s is named", table)
+	}
+	if err := tag.check(); err != nil {
+		return nil, err
+	}
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return nil, fmt.Errorf("opening a netfilter socket: %w", err)
+	}
+	return &Anchor{
+		table:   &nftables.Table{Family: f, Name: name},
+		chains:  slices.Clone(chains),
+		tag:     tag,
+		conn:    conn,
+		handles: make(map[string]uint64),
+	}, nil
+}
+
+// Ensure inserts the line at the top of every chain that lacks it, and reports whether
+// one did. Lines of an earlier process serve if they are for the same tag, and are taken
+// away otherwise. The error names what is missing and wraps ENOENT, or the errno of
+// what the kernel refused.
+func (a *Anchor) Ensure() (inserted bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn == nil {
+		return false, a.errClosed()
+	}
+	if a.stands() {
+		return false, nil
+	}
+	line, err := a.line()
+	if err != nil {
+		return false, err
+	}
+	var added []*nftables.Rule
+	for _, name := range a.chains {
+		chain := &nftables.Chain{Table: a.table, Name: name}
+		rules, err := a.rules(name)
+		if err != nil {
+			return false, err
+		}
+		delete(a.handles, name)
+		for _, r := range rules {
+			switch {
+			case !isOurs(r):
+			case a.handles[name] == 0 && accepts(r.Exprs, a.tag):
+				a.handles[name] = r.Handle
+			default:
+				if err := a.conn.DelRule(r); err != nil {
+					return false, err
+				}
+			}
+		}
+		if a.handles[name] == 0 {
+			added = append(added, a.conn.InsertRule(&nftables.Rule{
+				Table: a.table, Chain: chain, Exprs: line.exprs(),
+				UserData: userdata.AppendString(nil, userdata.TypeComment, anchorComment),
+			}))
+		}
+	}
+	if err := a.conn.Flush(); err != nil {
+		return false, fmt.Errorf("inserting %q into nft table %s: %w", line.text(), a, err)
+	}
+	for _, r := range added {
+		a.handles[r.Chain.Name] = r.Handle
+	}
+	return len(added) > 0, nil
+}
+
+// stands reports whether every line is where it was. It asks for single rules: the
+// operator's chains may be long. A handle alone says little, as a new table counts
+// them from 1 again.
+func (a *Anchor) stands() bool {
+	for _, name := range a.chains {
+		handle := a.handles[name]
+		if handle == 0 {
+			return false
+		}
+		r, err := a.conn.GetRuleByHandle(a.table, &nftables.Chain{Table: a.table, Name: name}, handle)
+		if err != nil || !isOurs(r) || !accepts(r.Exprs, a.tag) {
+			return false
+		}
+	}
+	return true
+}
+
+// Watch puts the line back, within a second of a reload, until ctx ends. It calls report
+// with nil each time it did, and with an error when it cannot, which it goes on trying.
+// The same error is not reported twice in a row. It returns nil when ctx ends, and an
+// error only if the Anchor is closed.
+func (a *Anchor) Watch(ctx context.Context, report func(error)) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var seen uint32
+	var last string // what was reported
+	for {
+		// The ruleset has a generation that every transaction advances.
+		gen, err := a.generation()
+		if err == nil && (gen != seen || last != "") {
+			var inserted bool
+			if inserted, err = a.Ensure(); inserted {
+				report(nil)
+			}
+		}
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err == nil:
+			seen, last = gen, ""
+		case err.Error() != last:
+			last = err.Error()
+			report(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// generation returns the number of the ruleset's present generation.
+func (a *Anchor) generation() (uint32, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn == nil {
+		return 0, a.errClosed()
+	}
+	gen, err := a.conn.GetGen()
+	if err != nil {
+		return 0, fmt.Errorf("asking for the nft generation: %w", err)
+	}
+	return gen.ID, nil
+}
+
+// Remove takes away the lines that Ensure put into the chains, and nothing else. Where
+// the table or a chain is gone there is nothing to do.
+func (a *Anchor) Remove() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn == nil {
+		return a.errClosed()
+	}
+	clear(a.handles)
+	for _, name := range a.chains {
+		rules, err := a.rules(name)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+		for _, r := range rules {
+			if isOurs(r) {
+				if err := a.conn.DelRule(r); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := a.conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("removing the accept line from nft table %s: %w", a, err)
+	}
+	return nil
+}
+
+// Close gives the socket back. The lines stay: see Remove.
+func (a *Anchor) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn == nil {
+		return nil
+	}
+	err := a.conn.CloseLasting()
+	a.conn = nil
+	return err
+}
+
+// String returns the table's name as nft has it.
+func (a *Anchor) String() string {
+	family := map[nftables.TableFamily]string{
+		nftables.TableFamilyINet: "inet", nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6",
+	}[a.table.Family]
+	return family + " " + a.table.Name
+}
+
+func (a *Anchor) errClosed() error { return fmt.Errorf("anchor in nft table %s: %w", a, net.ErrClosed) }
+
+// isOurs reports whether the rule bears our comment.
+func isOurs(r *nftables.Rule) bool {
+	comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+	return comment == anchorComment
+}

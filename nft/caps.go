@@ -1,0 +1,100 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// What can be wrong with the machine, for errors.Is.
+var (
+	// ErrPermission: the kernel refuses every question about its rules.
+	ErrPermission = errors.New("the capability CAP_NET_ADMIN is missing: run as root, or grant it")
+	// ErrNoTables: nothing can be done with this kernel.
+	ErrNoTables = errors.New("this kernel has no nf_tables")
+	// ErrNoQueue: control connections cannot be diverted.
+	ErrNoQueue = errors.New("this kernel has neither the nft queue statement (CONFIG_NFT_QUEUE) nor the xtables target NFQUEUE")
+	// ErrInUse: the table belongs to a living process.
+	ErrInUse = errors.New("another ftpalg runs here: the nft table inet ftpalg has an owner")
+)
+
+// Caps is what the kernel at hand can do beyond what is always needed.
+type Caps struct {
+	Owner       bool // a table that lives and dies with its socket (Linux 5.12)
+	Persist     bool // an owned table that outlives its socket (6.9)
+	Queue       bool // the queue statement; otherwise the xtables target serves
+	InnerHeader bool // @ih, the payload of a segment (5.16); otherwise pure ACKs are diverted too
+	Destroy     bool // taking away what is not there is no error (6.3)
+}
+
+// Probe asks the kernel what it can do. It leaves everything as it is: each question
+// is a transaction that cannot be committed. The error is ErrPermission, ErrNoTables
+// or ErrNoQueue, or names what the kernel lacks.
+func Probe() (Caps, error) {
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return Caps{}, fmt.Errorf("%w: %w", ErrNoTables, err)
+	}
+	defer conn.CloseLasting()
+
+	for _, must := range []struct {
+		name string
+		rule rule
+	}{
+		{"nf_tables", nil},
+		{"connection tracking in nf_tables (CONFIG_NFT_CT)", rule{isNew}},
+		{"the limit statement (CONFIG_NFT_LIMIT)", rule{oneSYN}},
+	} {
+		switch err := try(conn, 0, must.rule); {
+		case err == nil:
+		case errors.Is(err, unix.EPERM):
+			return Caps{}, ErrPermission
+		case must.rule == nil:
+			return Caps{}, fmt.Errorf("%w: %w", ErrNoTables, err)
+		default:
+			return Caps{}, fmt.Errorf("this kernel lacks %s: %w", must.name, err)
+		}
+	}
+
+	cfg := Config{Queue: 1, Workers: 1}
+	can := func(flags nftables.TableFlags, r ...statement) bool { return try(conn, flags, r) == nil }
+	caps := Caps{
+		Owner:       can(nftables.TableFlagOwner),
+		Persist:     can(nftables.TableFlagOwner | nftables.TableFlagPersist),
+		Queue:       can(0, queue(cfg, Caps{Queue: true})),
+		InnerHeader: can(0, hasPayload),
+	}
+	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
+	caps.Destroy = try(conn, 0, nil) == nil
+	if !caps.Queue && !can(0, queue(cfg, caps)) {
+		return Caps{}, ErrNoQueue
+	}
+	return caps, nil
+}
+
+// probeName is the table of transactions that are never committed.
+const probeName = "ftpalg-probe"
+
+// try reports why the kernel refuses a table with these flags and this rule. The last
+// message of the transaction makes the same table anew, which always fails: EEXIST
+// says that all before it was understood.
+func try(conn *nftables.Conn, flags nftables.TableFlags, r rule) error {
+	t := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName, Flags: flags})
+	if r != nil {
+		c := conn.AddChain(&nftables.Chain{Table: t, Name: "probe"})
+		conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: r.exprs()})
+	}
+	conn.CreateTable(t)
+	if err := conn.Flush(); !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("probing nf_tables: %w", err)
+	}
+	return nil
+}
+
+// oneSYN is true once a day: see element.
+var oneSYN = statement{text: "limit rate 1/day burst 1 packets", exprs: []expr.Any{
+	&expr.Limit{Type: expr.LimitTypePkts, Rate: 1, Unit: expr.LimitTimeDay, Burst: 1},
+}}

@@ -1,0 +1,356 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/alg"
+)
+
+var (
+	active4 = alg.Pinhole{
+		Mode: alg.Active, Source: netip.MustParseAddr("10.2.5.5"), SourcePort: 20,
+		Dest: netip.MustParseAddrPort("10.1.4.4:46197"),
+	}
+	active6 = alg.Pinhole{
+		Mode: alg.Active, Source: netip.MustParseAddr("fd00:2::5"), SourcePort: 20,
+		Dest: netip.MustParseAddrPort("[fd00:1::4]:46197"),
+	}
+	passive4 = alg.Pinhole{
+		Mode: alg.Passive, Source: netip.MustParseAddr("10.1.4.4"),
+		Dest: netip.MustParseAddrPort("10.2.5.5:30000"),
+	}
+	passive6 = alg.Pinhole{
+		Mode: alg.Passive, Source: netip.MustParseAddr("fd00:1::4"),
+		Dest: netip.MustParseAddrPort("[fd00:2::5]:30000"),
+	}
+	control4 = alg.Flow{Client: netip.MustParseAddrPort("10.1.4.4:50000"), Server: netip.MustParseAddrPort("10.2.5.5:21")}
+	control6 = alg.Flow{Client: netip.MustParseAddrPort("[fd00:1::4]:50000"), Server: netip.MustParseAddrPort("[fd00:2::5]:21")}
+)
+
+func opened(p alg.Pinhole) alg.Op {
+	return alg.Op{Kind: alg.OpOpen, Pinhole: p, Timeout: 30 * time.Second}
+}
+
+func closed(p alg.Pinhole) alg.Op { return alg.Op{Kind: alg.OpClose, Pinhole: p} }
+
+func commit(t testing.TB, table *Table, ops ...alg.Op) {
+	t.Helper()
+	if err := table.Commit(ops); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantUnused(t *testing.T, table *Table, p alg.Pinhole, want bool) {
+	t.Helper()
+	if got, err := table.Unused(p); got != want || err != nil {
+		t.Errorf("Unused(%v) = %v, %v, want %v", p, got, err, want)
+	}
+}
+
+// elements returns those of a set, as nft lists them but for what is left of the time.
+func elements(t testing.TB, set string) string {
+	t.Helper()
+	_, list, _ := strings.Cut(nft(t, "list", "set", "inet", "ftpalg", set), "elements = {")
+	list, _, _ = strings.Cut(list, "}")
+	var all []string
+	for _, e := range strings.Split(list, ",") {
+		e, _, _ = strings.Cut(e, " expires")
+		all = append(all, strings.TrimSpace(e))
+	}
+	return strings.Join(all, ", ")
+}
+
+// everyKernel runs a test with what this kernel can do, and as on one that cannot
+// destroy what is absent.
+func everyKernel(t *testing.T, test func(t *testing.T, caps Caps)) {
+	for _, destroy := range []bool{true, false} {
+		t.Run(fmt.Sprintf("destroy=%v", destroy), func(t *testing.T) {
+			inNamespace(t)
+			caps := probe(t)
+			if destroy && !caps.Destroy {
+				t.Skip("this kernel has no NFT_MSG_DESTROYSETELEM")
+			}
+			caps.Destroy = destroy
+			test(t, caps)
+		})
+	}
+}
+
+func TestOpenAndClose(t *testing.T) {
+	everyKernel(t, func(t *testing.T, caps Caps) {
+		table := install(t, defaults(), caps)
+		for _, tt := range []struct {
+			pinhole   alg.Pinhole
+			set, want string
+		}{
+			{active4, "active4", "10.2.5.5 . 20 . 10.1.4.4 . 46197"},
+			{active6, "active6", "fd00:2::5 . 20 . fd00:1::4 . 46197"},
+			{passive4, "passive4", "10.1.4.4 . 10.2.5.5 . 30000"},
+			{passive6, "passive6", "fd00:1::4 . fd00:2::5 . 30000"},
+		} {
+			wantUnused(t, table, tt.pinhole, false)
+			commit(t, table, closed(tt.pinhole)) // absent: no error
+			commit(t, table, opened(tt.pinhole))
+			wantUnused(t, table, tt.pinhole, true)
+			want := tt.want + " limit rate 1/day burst 1 packets timeout 30s"
+			if got := elements(t, tt.set); got != want {
+				t.Errorf("set %s has %q, want %q", tt.set, got, want)
+			}
+			commit(t, table, closed(tt.pinhole), closed(tt.pinhole))
+			wantUnused(t, table, tt.pinhole, false)
+			if got := elements(t, tt.set); got != "" {
+				t.Errorf("set %s has %q after the close", tt.set, got)
+			}
+		}
+	})
+}
+
+// Where any source port may come, the key has none.
+func TestOpenAnySourcePort(t *testing.T) {
+	inNamespace(t)
+	cfg := defaults()
+	cfg.SourcePort = 0
+	table := install(t, cfg, probe(t))
+	p := active4
+	p.SourcePort = 0
+	commit(t, table, opened(p))
+	wantUnused(t, table, p, true)
+	if got := elements(t, "activeany4"); !strings.HasPrefix(got, "10.2.5.5 . 10.1.4.4 . 46197 ") {
+		t.Errorf("set activeany4 has %q", got)
+	}
+}
+
+// The operations of a transaction are done in order.
+func TestCommitOrder(t *testing.T) {
+	everyKernel(t, func(t *testing.T, caps Caps) {
+		table := install(t, defaults(), caps)
+		commit(t, table, opened(active4), closed(active4))
+		wantUnused(t, table, active4, false)
+		commit(t, table, closed(active4), opened(active4))
+		wantUnused(t, table, active4, true)
+	})
+}
+
+// A second OpOpen starts the time anew, and does not make a second element.
+func TestOpenAgain(t *testing.T) {
+	everyKernel(t, func(t *testing.T, caps Caps) {
+		table := install(t, defaults(), caps)
+		short := alg.Op{Kind: alg.OpOpen, Pinhole: active4, Timeout: 300 * time.Millisecond}
+		commit(t, table, short)
+		commit(t, table, opened(active4))
+		time.Sleep(500 * time.Millisecond)
+		wantUnused(t, table, active4, true)
+		if got := elements(t, "active4"); strings.Count(got, "46197") != 1 || !strings.Contains(got, "timeout 30s") {
+			t.Errorf("set active4 has %q", got)
+		}
+		commit(t, table, short)
+		time.Sleep(500 * time.Millisecond)
+		wantUnused(t, table, active4, false)
+	})
+}
+
+// A released flow stays so for an hour after its last packet; both ways to end that.
+func TestRelease(t *testing.T) {
+	everyKernel(t, func(t *testing.T, caps Caps) {
+		table := install(t, defaults(), caps)
+		for _, tt := range []struct {
+			flow      alg.Flow
+			set, want string
+		}{
+			{control4, "released4", "10.1.4.4 . 50000 . 10.2.5.5 . 21"},
+			{control6, "released6", "fd00:1::4 . 50000 . fd00:2::5 . 21"},
+		} {
+			commit(t, table, alg.Op{Kind: alg.OpDivert, Flow: tt.flow})
+			commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: tt.flow})
+			commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: tt.flow})
+			if got := elements(t, tt.set); got != tt.want {
+				t.Errorf("set %s has %q, want %q", tt.set, got, tt.want)
+			}
+			commit(t, table, alg.Op{Kind: alg.OpDivert, Flow: tt.flow})
+			if got := elements(t, tt.set); got != "" {
+				t.Errorf("set %s has %q after OpDivert", tt.set, got)
+			}
+		}
+	})
+}
+
+// What makes no sense is refused before it reaches the kernel, and with it everything
+// else in the transaction.
+func TestCommitRefuses(t *testing.T) {
+	inNamespace(t)
+	table := install(t, defaults(), probe(t))
+	with := func(change func(*alg.Op)) alg.Op {
+		op := opened(active4)
+		change(&op)
+		return op
+	}
+	for name, op := range map[string]alg.Op{
+		"for ever":         with(func(op *alg.Op) { op.Timeout = 0 }),
+		"under 1 ms":       with(func(op *alg.Op) { op.Timeout = time.Microsecond }),
+		"two families":     with(func(op *alg.Op) { op.Pinhole.Source = active6.Source }),
+		"no address":       with(func(op *alg.Op) { op.Pinhole.Source = netip.Addr{} }),
+		"mapped":           with(func(op *alg.Op) { op.Pinhole.Source = netip.MustParseAddr("::ffff:10.2.5.5") }),
+		"any source port":  with(func(op *alg.Op) { op.Pinhole.SourcePort = 0 }),
+		"passive, port":    with(func(op *alg.Op) { op.Pinhole.Mode = alg.Passive }),
+		"unknown":          {Kind: 99},
+		"flow of nothing":  {Kind: alg.OpRelease},
+		"flow of two kind": {Kind: alg.OpDivert, Flow: alg.Flow{Client: control4.Client, Server: control6.Server}},
+	} {
+		err := table.Commit([]alg.Op{opened(active6), op})
+		if !errors.Is(err, unix.EINVAL) {
+			t.Errorf("%s: %v, want EINVAL", name, err)
+		}
+		wantUnused(t, table, active6, false)
+	}
+	if err := table.Commit(nil); err != nil {
+		t.Errorf("nothing to do: %v", err)
+	}
+}
+
+// A transaction that the kernel refuses changes nothing, the error says which of its
+// operations failed, and the next one is not disturbed by it.
+func TestCommitFails(t *testing.T) {
+	everyKernel(t, func(t *testing.T, caps Caps) {
+		cfg := defaults()
+		cfg.SetSize = 1
+		table := install(t, cfg, caps)
+		second := active4
+		second.Dest = netip.MustParseAddrPort("10.1.4.4:46198")
+		err := table.Commit([]alg.Op{opened(passive4), opened(active4), opened(second), closed(passive6)})
+		if !errors.Is(err, unix.ENFILE) || !strings.Contains(err.Error(), "opening pinhole 10.2.5.5 port 20 to 10.1.4.4:46198") {
+			t.Errorf("a full set: %v, want ENFILE and the pinhole's name", err)
+		}
+		for _, p := range []alg.Pinhole{passive4, active4, second} {
+			wantUnused(t, table, p, false)
+		}
+		commit(t, table, opened(second))
+		wantUnused(t, table, second, true)
+	})
+}
+
+// More answers than the socket's buffer holds: the outcome is known all the same, and
+// nothing of it is left for the next transaction.
+func TestCommitLosesAnswers(t *testing.T) {
+	inNamespace(t)
+	cfg := defaults()
+	cfg.SetSize = 1
+	table := install(t, cfg, probe(t))
+	if err := unix.SetsockoptInt(table.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
+		t.Fatal(err)
+	}
+	var many []alg.Op
+	for port := range uint16(1000) {
+		p := active4
+		p.Dest = netip.AddrPortFrom(p.Dest.Addr(), port+1)
+		many = append(many, opened(p))
+	}
+	if err := table.Commit(many); !errors.Is(err, unix.ENFILE) {
+		t.Errorf("1000 elements for a set of 1: %v, want ENFILE", err)
+	}
+	wantUnused(t, table, many[0].Pinhole, false)
+
+	// Fill the buffer with answers to questions, so that there is no room for the
+	// acknowledgement.
+	for range 100 {
+		if _, err := unix.Write(table.fd, table.out.buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(t, table, opened(active4))
+	wantUnused(t, table, active4, true)
+}
+
+// A pinhole that was not used in time is none.
+func TestExpiry(t *testing.T) {
+	inNamespace(t)
+	table := install(t, defaults(), probe(t))
+	commit(t, table, alg.Op{Kind: alg.OpOpen, Pinhole: active4, Timeout: 200 * time.Millisecond})
+	wantUnused(t, table, active4, true)
+	time.Sleep(400 * time.Millisecond)
+	wantUnused(t, table, active4, false)
+	commit(t, table, closed(active4)) // no error either
+	commit(t, table, opened(active4))
+	wantUnused(t, table, active4, true)
+}
+
+func TestClosedTable(t *testing.T) {
+	inNamespace(t)
+	table := install(t, defaults(), probe(t))
+	for range 2 {
+		if err := table.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	_, unused := table.Unused(active4)
+	_, restore := table.Restore()
+	for _, err := range []error{table.Commit([]alg.Op{opened(active4)}), unused, restore} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v, want net.ErrClosed", err)
+		}
+	}
+}
+
+// Several workers share the table.
+func TestConcurrentUse(t *testing.T) {
+	inNamespace(t)
+	table := install(t, defaults(), probe(t))
+	var wg sync.WaitGroup
+	for worker := range uint16(4) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			p := active4
+			p.Dest = netip.AddrPortFrom(p.Dest.Addr(), 2000+worker)
+			for range 50 {
+				if err := table.Commit([]alg.Op{opened(p)}); err != nil {
+					t.Error(err)
+				}
+				wantUnused(t, table, p, true)
+				if err := table.Commit([]alg.Op{closed(p)}); err != nil {
+					t.Error(err)
+				}
+				wantUnused(t, table, p, false)
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+// The packet path has no memory to spare.
+func TestCommitAllocates(t *testing.T) {
+	inNamespace(t)
+	table := install(t, defaults(), probe(t))
+	ops := []alg.Op{opened(active4), closed(passive6)}
+	if n := testing.AllocsPerRun(100, func() { commit(t, table, ops...) }); n > 0 {
+		t.Errorf("%v allocations a commit", n)
+	}
+}
+
+func BenchmarkCommit(b *testing.B) {
+	for _, n := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("pinholes=%d", n), func(b *testing.B) {
+			inNamespace(b)
+			table := install(b, defaults(), probe(b))
+			var open, shut []alg.Op
+			for i := range n {
+				p := active4
+				p.Dest = netip.AddrPortFrom(p.Dest.Addr(), uint16(2000+i))
+				open, shut = append(open, opened(p)), append(shut, closed(p))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				commit(b, table, open...)
+				commit(b, table, shut...)
+			}
+		})
+	}
+}

@@ -1,0 +1,69 @@
+// Package nft owns what the ALG has in nf_tables: one table with the pinholes and
+// the rules that divert control connections, and the line in the operator's own
+// chains that accepts what came through a pinhole.
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// defaultSetSize bounds a set whose Config names no size.
+const defaultSetSize = 65536
+
+// Config says what the table does.
+type Config struct {
+	Ports      []uint16 // of FTP servers
+	Hooks      []string // "forward" on a gateway, "input" and "output" on a single host
+	Queue      uint16   // first NFQUEUE number
+	Workers    int      // number of queues: Queue, Queue+1, ... Queue+Workers-1
+	Bypass     bool     // control packets pass while no one listens on the queue; otherwise they are dropped
+	Tag        Tag      // what an admitted data flow bears
+	SourcePort uint16   // of active data connections; 0 = any
+	SetSize    uint32   // the most elements of each set; 0 = 65536
+}
+
+// check refuses what would not do what it says.
+func (c Config) check() error {
+	switch {
+	case len(c.Ports) == 0 || slices.Contains(c.Ports, 0):
+		return fmt.Errorf("control ports %v: at least one, none of them 0", c.Ports)
+	case len(c.Hooks) == 0:
+		return errors.New("no hook is named")
+	case c.Workers < 1 || int(c.Queue)+c.Workers > 1<<16:
+		return fmt.Errorf("%d queues from number %d on: there must be at least one, and the last is 65535", c.Workers, c.Queue)
+	}
+	for _, h := range c.Hooks {
+		if _, ok := hooks[h]; !ok {
+			return fmt.Errorf("hook %q is none of forward, input and output", h)
+		}
+	}
+	return c.Tag.check()
+}
+
+// setSize returns the bound of every set.
+func (c Config) setSize() uint32 {
+	if c.SetSize == 0 {
+		return defaultSetSize
+	}
+	return c.SetSize
+}
+
+// ports returns the control ports as nft lists them.
+func (c Config) ports() []uint16 {
+	ports := slices.Clone(c.Ports)
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
+// hooks returns the named hooks, each once.
+func (c Config) hooks() []string {
+	var once []string
+	for _, h := range c.Hooks {
+		if !slices.Contains(once, h) {
+			once = append(once, h)
+		}
+	}
+	return once
+}

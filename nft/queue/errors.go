@@ -1,0 +1,66 @@
+package queue
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrTaken says that another program listens on the queue.
+	ErrTaken = errors.New("taken by another program")
+	// ErrUnsupported says that the kernel has no NFQUEUE.
+	ErrUnsupported = errors.New("this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)")
+)
+
+// explain tells apart the ways in which a queue cannot be had.
+func explain(number uint16, err error) error {
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EPROTONOSUPPORT):
+		// nfnetlink_rcv_msg for a subsystem that is not there, and socket(2) where
+		// nfnetlink itself is not.
+		return fmt.Errorf("open NFQUEUE %d: %w", number, ErrUnsupported)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EBUSY):
+		// nfqnl_recv_config answers EPERM to a bind of another's queue, and the
+		// same says nfnetlink_rcv for want of CAP_NET_ADMIN.
+		if port, ok := owner(number); ok {
+			return fmt.Errorf("open NFQUEUE %d: %w (%s)", number, ErrTaken, program(port))
+		}
+	}
+	return fmt.Errorf("open NFQUEUE %d: %w", number, err)
+}
+
+// owner returns the netlink port that listens on a queue in the network namespace
+// of the calling thread. Column 1 is the queue and column 2 the port (seq_show in
+// nfnetlink_queue.c).
+func owner(number uint16) (port uint32, ok bool) {
+	f, err := os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 || fields[0] != strconv.Itoa(int(number)) {
+			continue
+		}
+		p, err := strconv.ParseUint(fields[1], 10, 32)
+		return uint32(p), err == nil
+	}
+	return 0, false
+}
+
+// program names the owner of a netlink port. The first netlink socket of a process
+// has the process ID for its port; a number that is no process stands for itself.
+func program(port uint32) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", port))
+	if err != nil {
+		return fmt.Sprintf("netlink port %d", port)
+	}
+	return fmt.Sprintf("process %d, %s", port, strings.TrimSpace(string(name)))
+}

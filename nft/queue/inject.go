@@ -1,0 +1,78 @@
+package queue
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Injector sends packets of the program's own making, headers and all. It is safe
+// for concurrent use.
+type Injector struct {
+	fd4, fd6 int
+}
+
+// OpenInjector opens the raw sockets, in the network namespace of the calling
+// thread. It needs CAP_NET_RAW.
+func OpenInjector() (*Injector, error) {
+	fd4, err := openRaw(unix.AF_INET)
+	if err != nil {
+		return nil, fmt.Errorf("open a raw IPv4 socket: %w", err)
+	}
+	fd6, err := openRaw(unix.AF_INET6)
+	if err != nil {
+		_ = unix.Close(fd4)
+		return nil, fmt.Errorf("open a raw IPv6 socket: %w", err)
+	}
+	return &Injector{fd4: fd4, fd6: fd6}, nil
+}
+
+// openRaw opens a socket that takes whole packets: IPPROTO_RAW implies that the
+// header is included (raw(7), inet6_create in the kernel).
+func openRaw(family int) (int, error) {
+	return unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_RAW)
+}
+
+// Inject sends an IPv4 or IPv6 packet, from the network header on, towards the
+// destination in it. The packet leaves through the output hook.
+func (i *Injector) Inject(packet []byte) error {
+	dst, ok := destination(packet)
+	if !ok {
+		return fmt.Errorf("inject a packet of %d bytes: no IP header", len(packet))
+	}
+	var err error
+	if dst.Is4() {
+		err = unix.Sendto(i.fd4, packet, 0, &unix.SockaddrInet4{Addr: dst.As4()})
+	} else {
+		err = unix.Sendto(i.fd6, packet, 0, &unix.SockaddrInet6{Addr: dst.As16()})
+	}
+	if err != nil {
+		return fmt.Errorf("inject a packet to %s: %w", dst, err)
+	}
+	return nil
+}
+
+// Close closes the sockets.
+func (i *Injector) Close() error {
+	err := unix.Close(i.fd4)
+	if err6 := unix.Close(i.fd6); err == nil {
+		err = err6
+	}
+	if err != nil {
+		return fmt.Errorf("close the raw sockets: %w", err)
+	}
+	return nil
+}
+
+// destination reads the address where an IP packet goes.
+func destination(packet []byte) (netip.Addr, bool) {
+	const header4, header6 = 20, 40
+	switch {
+	case len(packet) >= header4 && packet[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(packet[16:20])), true
+	case len(packet) >= header6 && packet[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(packet[24:40])), true
+	}
+	return netip.Addr{}, false
+}

@@ -1,0 +1,295 @@
+// Package queue is the listening end of the divert rule: the packets of one
+// NFQUEUE come in by the batch, and every one of them goes out with a verdict.
+//
+// go-nfqueue binds the queue, reads its messages and writes the verdicts; this
+// package puts a socket of its own under it (see socket) so that neither a
+// goroutine switch nor a system call per packet is spent on the way.
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/florianl/go-nfqueue/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// maxPacket is the longest packet that can cross a queue: NFQNL_MAX_COPY_RANGE in
+// the kernel's nfnetlink_queue.c, an attribute's 16-bit length less its header.
+const maxPacket = 0xffff - 4
+
+// Config says which queue to listen on, and how.
+type Config struct {
+	Number   uint16 // of the queue
+	MaxLen   uint32 // packets that may wait for a verdict; 0 is the kernel's default, 1024
+	FailOpen bool   // what does not fit the queue passes unread instead of being dropped
+}
+
+// Packet is one packet that waits in the queue for its verdict.
+type Packet struct {
+	ID   uint32 // names the packet to Verdicts
+	Data []byte // the whole packet, from the network header on; the receiver's to keep
+}
+
+// Verdict is the answer to one Packet. The zero action accepts it unchanged.
+type Verdict struct {
+	ID   uint32
+	Drop bool
+	Data []byte // not nil: the packet goes on with these bytes instead
+}
+
+// Counters is what a queue has seen since it was opened.
+type Counters struct {
+	Packets  uint64 // handed on in a batch
+	Batches  uint64
+	Unread   uint64 // accepted unchanged: the kernel sent no bytes of them, or not all
+	Nameless uint64 // messages without a packet ID: there is nothing to give a verdict on
+	Late     uint64 // verdicts on packets that the kernel had given up already (ENOENT)
+	Refused  uint64 // verdicts that the kernel refused for another reason
+	Overlong uint64 // changed packets that outgrew a netlink attribute, and were dropped
+	Overruns uint64 // times that packets were lost because the socket was full (ENOBUFS)
+}
+
+// Queue is a bound NFQUEUE. Counters may be called at any time and Close once;
+// everything else by one goroutine at a time.
+type Queue struct {
+	number uint16
+	nf     *nfqueue.Nfqueue
+	sock   *socket
+
+	runs   chan *run     // from Run to the goroutine that receives
+	closed chan struct{} // by Close
+
+	// Owned by the goroutine that receives.
+	run    *run
+	batch  []Packet
+	passed []Verdict // of packets that cannot be read
+	told   int       // messages that go-nfqueue was given to deliver, and has not yet
+
+	packets, batches, unread, nameless, late, refused, overlong, overruns atomic.Uint64
+}
+
+// run is one call of Run, on its way to the goroutine that receives.
+type run struct {
+	ctx    context.Context
+	handle func([]Packet) error
+	done   chan error
+}
+
+// Open binds the queue in the network namespace of the calling thread. From then
+// on packets that a rule sends there wait for Run. It is meant to come before the
+// rule; where the rule stands already, nothing is lost.
+//
+// The error is ErrTaken where another program listens on that number,
+// ErrUnsupported where the kernel has no such queues, and unix.EPERM for want of
+// CAP_NET_ADMIN.
+func Open(c Config) (*Queue, error) {
+	q := &Queue{
+		number: c.Number,
+		runs:   make(chan *run),
+		closed: make(chan struct{}),
+	}
+	if err := q.bind(c); err != nil {
+		return nil, explain(c.Number, err)
+	}
+	return q, nil
+}
+
+func (q *Queue) bind(c Config) error {
+	config := &nfqueue.Config{
+		NfQueue:      c.Number,
+		MaxQueueLen:  c.MaxLen,
+		MaxPacketLen: maxPacket,
+		Copymode:     nfqueue.NfQnlCopyPacket,
+		// Never NfQaCfgFlagGSO: without it the kernel splits merged segments and
+		// finishes checksums before it queues them, which a rewriter relies on.
+	}
+	if c.FailOpen {
+		config.Flags = nfqueue.NfQaCfgFlagFailOpen
+	}
+	nf, err := nfqueue.Open(config)
+	if err != nil {
+		return err
+	}
+	_ = nf.Con.Close() // its place is taken by our own
+	q.sock, err = openSocket(q)
+	if err != nil {
+		return err
+	}
+	q.nf = nf
+	nf.Con = netlink.NewConn(q.sock, q.sock.port)
+	// go-nfqueue ends its receiving goroutine when the error function says so:
+	// that is on net.ErrClosed alone, next returns no other.
+	stop := func(error) int { return 1 }
+	if err := nf.RegisterWithErrorFunc(context.Background(), q.collect, stop); err != nil {
+		q.sock.shut()
+		return err
+	}
+	return nil
+}
+
+// Run hands over packets until ctx ends, and then those that are still in the
+// socket. Each call of handle gets what has arrived without waiting, up to 64
+// packets, or none after 100 ms without traffic. The slice is valid until handle
+// returns, the packets' bytes for ever. Each packet's verdict may be given by then
+// or later. Calls of handle do not overlap, and none comes after Run has returned.
+//
+// It returns the error of handle, an error of the socket, or nil after ctx ended.
+// The queue stays bound: verdicts can be given until Close.
+func (q *Queue) Run(ctx context.Context, handle func([]Packet) error) error {
+	r := &run{ctx: ctx, handle: handle, done: make(chan error, 1)}
+	select {
+	case q.runs <- r:
+	case <-q.closed:
+		return net.ErrClosed
+	}
+	if err := <-r.done; err != nil {
+		return fmt.Errorf("serve NFQUEUE %d: %w", q.number, err)
+	}
+	return nil
+}
+
+// Verdicts answers packets, all in one system call where they fit. It is called by
+// Run's handle, or when no Run is under way. The kernel acknowledges nothing: a
+// verdict that comes too late is only counted. An error means that some packets
+// may be without their verdict until the queue is closed.
+func (q *Queue) Verdicts(verdicts []Verdict) error {
+	for _, v := range verdicts {
+		if err := q.verdict(v); err != nil {
+			return fmt.Errorf("give a verdict to NFQUEUE %d: %w", q.number, err)
+		}
+	}
+	if err := q.sock.flush(); err != nil {
+		return fmt.Errorf("give verdicts to NFQUEUE %d: %w", q.number, err)
+	}
+	return nil
+}
+
+func (q *Queue) verdict(v Verdict) error {
+	switch {
+	case v.Drop:
+		return q.nf.SetVerdict(v.ID, nfqueue.NfDrop)
+	case v.Data == nil:
+		return q.nf.SetVerdict(v.ID, nfqueue.NfAccept)
+	case len(v.Data) > maxPacket:
+		q.overlong.Add(1)
+		return q.nf.SetVerdict(v.ID, nfqueue.NfDrop)
+	default:
+		return q.nf.SetVerdictWithOption(v.ID, nfqueue.NfAccept, nfqueue.WithAlteredPacket(v.Data))
+	}
+}
+
+// Counters returns a snapshot.
+func (q *Queue) Counters() Counters {
+	return Counters{
+		Packets:  q.packets.Load(),
+		Batches:  q.batches.Load(),
+		Unread:   q.unread.Load(),
+		Nameless: q.nameless.Load(),
+		Late:     q.late.Load(),
+		Refused:  q.refused.Load(),
+		Overlong: q.overlong.Load(),
+		Overruns: q.overruns.Load(),
+	}
+}
+
+// Close gives the queue up, after Run has returned. The kernel drops the packets
+// that have no verdict yet.
+func (q *Queue) Close() error {
+	close(q.closed)
+	err := q.nf.Close() // waits for the receiving goroutine, which unbinds the queue
+	q.sock.shut()
+	if err != nil {
+		return fmt.Errorf("close NFQUEUE %d: %w", q.number, err)
+	}
+	return nil
+}
+
+// collect is go-nfqueue's callback, and the one place that looks at an Attribute:
+// any pointer in it may be nil.
+func (q *Queue) collect(a nfqueue.Attribute) int {
+	switch {
+	case a.PacketID == nil:
+		return 0 // next counts it
+	case a.Payload == nil, a.CapLen != nil && int(*a.CapLen) > len(*a.Payload):
+		q.passed = append(q.passed, Verdict{ID: *a.PacketID})
+	default:
+		q.batch = append(q.batch, Packet{ID: *a.PacketID, Data: *a.Payload})
+	}
+	return 0
+}
+
+// next is the socket's Receive, called by go-nfqueue for more once all it had went
+// through collect. That makes it the end of a batch, so the batch is handled here,
+// on the goroutine that received it. The only error it returns is net.ErrClosed.
+func (q *Queue) next() ([]netlink.Message, error) {
+	err := q.deliver()
+	for {
+		if err != nil {
+			q.end(err)
+		}
+		if q.run == nil && !q.await() {
+			return nil, net.ErrClosed
+		}
+		ending := q.run.ctx.Err() != nil
+		var messages []netlink.Message
+		messages, err = q.sock.gather(!ending)
+		switch {
+		case len(messages) > 0:
+			q.told = len(messages)
+			return messages, nil
+		case errors.Is(err, unix.ENOBUFS):
+			q.overruns.Add(1)
+			err = nil
+		case errors.Is(err, unix.EAGAIN) && ending:
+			q.end(nil)
+			err = nil
+		case errors.Is(err, unix.EAGAIN):
+			err = q.run.handle(nil)
+		}
+	}
+}
+
+// deliver hands on the batch that collect has gathered.
+func (q *Queue) deliver() error {
+	if q.told == 0 {
+		return nil
+	}
+	q.nameless.Add(uint64(q.told - len(q.batch) - len(q.passed)))
+	q.unread.Add(uint64(len(q.passed)))
+	q.packets.Add(uint64(len(q.batch)))
+	q.batches.Add(1)
+	defer func() {
+		clear(q.batch)
+		q.told, q.batch, q.passed = 0, q.batch[:0], q.passed[:0]
+	}()
+	if len(q.passed) > 0 {
+		if err := q.Verdicts(q.passed); err != nil {
+			return err
+		}
+	}
+	if len(q.batch) == 0 {
+		return nil
+	}
+	return q.run.handle(q.batch)
+}
+
+// await parks the receiving goroutine until the next Run. It reports false after Close.
+func (q *Queue) await() bool {
+	select {
+	case q.run = <-q.runs:
+		return true
+	case <-q.closed:
+		return false
+	}
+}
+
+// end lets the current Run return.
+func (q *Queue) end(err error) {
+	q.run.done <- err
+	q.run = nil
+}

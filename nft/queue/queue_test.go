@@ -1,0 +1,354 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/florianl/go-nfqueue/v2"
+)
+
+// serve runs handle on a queue until the returned function is called, which waits
+// for Run.
+func serve(t *testing.T, q *Queue, handle func([]Packet) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- q.Run(ctx, handle) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+// accept lets everything pass.
+func accept(q *Queue) func([]Packet) error {
+	return func(packets []Packet) error {
+		var verdicts []Verdict
+		for _, p := range packets {
+			verdicts = append(verdicts, Verdict{ID: p.ID})
+		}
+		return q.Verdicts(verdicts)
+	}
+}
+
+// receive reads datagrams until there was none for a while.
+func receive(t *testing.T, c *net.UDPConn) (datagrams []string) {
+	t.Helper()
+	b := make([]byte, 1<<16)
+	for {
+		_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		n, err := c.Read(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return datagrams
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		datagrams = append(datagrams, string(b[:n]))
+	}
+}
+
+// Under load each packet gets its verdict, and one only: accepted packets arrive,
+// changed ones arrive changed, dropped ones do not, and nothing is left waiting.
+func TestVerdicts(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7, MaxLen: 4096})
+	divert(t, 7)
+	to := receiver(t, "127.0.0.1")
+	from := sender(t, to)
+
+	const total = 30000
+	window := make(chan struct{}, 1024) // what the receiver's buffer and the queue hold
+	stop := serve(t, q, func(packets []Packet) error {
+		var verdicts []Verdict
+		for _, p := range packets {
+			<-window
+			v := Verdict{ID: p.ID}
+			switch n := binary.BigEndian.Uint32(p.Data[28:]); n % 3 {
+			case 1:
+				v.Drop = true
+			case 2: // one byte longer
+				v.Data = append(p.Data, '!')
+				binary.BigEndian.PutUint16(v.Data[2:], uint16(len(v.Data)))
+				binary.BigEndian.PutUint16(v.Data[24:], uint16(len(v.Data)-20))
+				binary.BigEndian.PutUint16(v.Data[26:], 0) // no UDP checksum
+				fixIPv4(v.Data)
+			}
+			verdicts = append(verdicts, v)
+		}
+		return q.Verdicts(verdicts)
+	})
+	go func() {
+		for n := range uint32(total) {
+			window <- struct{}{}
+			if _, err := from.Write(binary.BigEndian.AppendUint32(nil, n)); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	seen := make(map[uint32]int)
+	for _, d := range receive(t, to) {
+		n := binary.BigEndian.Uint32([]byte(d))
+		seen[n] = len(d)
+	}
+	stop()
+	for n := range uint32(total) {
+		if want := []int{4, 0, 5}[n%3]; seen[n] != want {
+			t.Fatalf("datagram %d arrived with %d bytes, want %d", n, seen[n], want)
+		}
+	}
+	if p, ok := readProc(t, 7); !ok || p != (proc{last: total}) {
+		t.Errorf("the kernel's counters: %+v, %t", p, ok)
+	}
+	c := q.Counters()
+	t.Logf("%.1f packets a batch", float64(c.Packets)/float64(c.Batches))
+	c.Batches = 0
+	if c != (Counters{Packets: total}) {
+		t.Errorf("counters: %+v", c)
+	}
+}
+
+// fixIPv4 makes the header checksum good (RFC 1071).
+func fixIPv4(b []byte) {
+	b[10], b[11] = 0, 0
+	var sum uint32
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(b[10:], ^uint16(sum))
+}
+
+// A stream passes whole, and its segments reach us split and with their checksums
+// finished.
+func TestTCP(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7, MaxLen: 4096})
+	divert(t, 7)
+	l, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", divertedPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var longest int
+	stop := serve(t, q, func(packets []Packet) error {
+		for _, p := range packets {
+			longest = max(longest, len(p.Data))
+		}
+		return accept(q)(packets)
+	})
+	sent := make([]byte, 8<<20)
+	_, _ = rand.Read(sent)
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = c.Write(sent)
+		_ = c.Close()
+	}()
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(s)
+	if err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%d of %d bytes arrived, or others: %v", len(got), len(sent), err)
+	}
+	stop()
+	if longest != 1500 {
+		t.Errorf("the longest packet has %d bytes, want those of the MTU", longest)
+	}
+}
+
+// The rule stands before the daemon is back, and there is traffic. go-nfqueue's
+// registration is not upset by it, and what came in between is handed over.
+func TestOpenUnderTraffic(t *testing.T) {
+	namespace(t, 1500)
+	divert(t, 7)
+	to := receiver(t, "127.0.0.1")
+	from := sender(t, to)
+	var done atomic.Bool
+	go func() {
+		for !done.Load() {
+			_, _ = from.Write([]byte("x"))
+		}
+	}()
+	defer done.Store(true)
+	for range 50 {
+		q, err := Open(Config{Number: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		serve(t, q, accept(q))()
+		if p, _ := readProc(t, 7); q.Counters().Packets == 0 || p.userDropped > 0 {
+			t.Errorf("counters: %+v, %+v", p, q.Counters())
+		}
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Verdicts may come after Run has returned. What has none when the queue is closed
+// is dropped by the kernel.
+func TestHeldPackets(t *testing.T) {
+	namespace(t, 1500)
+	q, err := Open(Config{Number: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	divert(t, 7)
+	to := receiver(t, "127.0.0.1")
+	from := sender(t, to)
+	for i := range 4 {
+		_, _ = fmt.Fprintf(from, "%d", i)
+	}
+	var held []Packet
+	serve(t, q, func(packets []Packet) error {
+		held = append(held, packets...)
+		return nil
+	})()
+	if len(held) != 4 {
+		t.Fatalf("%d packets were handed over, want 4", len(held))
+	}
+	if err := q.Verdicts([]Verdict{{ID: held[2].ID}, {ID: held[0].ID}}); err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := readProc(t, 7); p.waiting != 2 {
+		t.Errorf("the kernel's counters: %+v, want 2 waiting", p)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(receive(t, to), " "); got != "2 0" {
+		t.Errorf("%q arrived, want 2 and 0", got)
+	}
+	if _, ok := readProc(t, 7); ok {
+		t.Error("the queue is still bound")
+	}
+}
+
+// Run ends with the error of its handler.
+func TestHandlerFails(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7})
+	bad := errors.New("bad")
+	if err := q.Run(t.Context(), func([]Packet) error { return bad }); !errors.Is(err, bad) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// A packet that is too long for a message passes unread.
+func TestTruncated(t *testing.T) {
+	namespace(t, 65536)
+	q := open(t, Config{Number: 7})
+	divert(t, 7)
+	to := receiver(t, "127.0.0.1")
+	long := strings.Repeat("x", 65507)
+	if _, err := sender(t, to).Write([]byte(long)); err != nil {
+		t.Fatal(err)
+	}
+	stop := serve(t, q, func(packets []Packet) error {
+		if len(packets) > 0 {
+			t.Error("a truncated packet was handed over")
+		}
+		return nil
+	})
+	if got := receive(t, to); len(got) != 1 || got[0] != long {
+		t.Errorf("%d datagrams arrived", len(got))
+	}
+	stop()
+	if c := q.Counters(); c.Unread != 1 {
+		t.Errorf("counters: %+v", c)
+	}
+}
+
+// Verdicts that come to nothing are counted, and harm no others.
+func TestLateVerdict(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7})
+	if err := q.Verdicts([]Verdict{{ID: 5}, {ID: 6, Drop: true}, {ID: 7, Data: make([]byte, 70000)}}); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, q, accept(q))()
+	if c := q.Counters(); c.Late != 3 || c.Overlong != 1 {
+		t.Errorf("counters: %+v", c)
+	}
+}
+
+// What does not fit the queue passes or not, as configured.
+func TestOverload(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprintf("FailOpen=%t", open), func(t *testing.T) {
+			namespace(t, 1500)
+			q, err := Open(Config{Number: 7, MaxLen: 3, FailOpen: open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer q.Close()
+			divert(t, 7)
+			to := receiver(t, "127.0.0.1")
+			from := sender(t, to)
+			for i := range 5 {
+				_, _ = fmt.Fprintf(from, "%d", i)
+			}
+			want := ""
+			if open {
+				want = "3 4"
+			}
+			if got := strings.Join(receive(t, to), " "); got != want {
+				t.Errorf("%q arrived of those that did not fit, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestTaken(t *testing.T) {
+	namespace(t, 1500)
+	open(t, Config{Number: 700})
+	_, err := Open(Config{Number: 700})
+	if !errors.Is(err, ErrTaken) {
+		t.Fatalf("a second Open: %v", err)
+	}
+	if !strings.Contains(err.Error(), "NFQUEUE 700") {
+		t.Errorf("%q does not name the queue", err)
+	}
+	t.Log(err)
+}
+
+// What the kernel may leave out of a message is never missed.
+func TestAttributes(t *testing.T) {
+	id, short, long, data := uint32(9), uint32(3), uint32(4), []byte("abc")
+	for name, c := range map[string]struct {
+		a             nfqueue.Attribute
+		batch, passed int
+	}{
+		"nothing":   {nfqueue.Attribute{}, 0, 0},
+		"no ID":     {nfqueue.Attribute{Payload: &data}, 0, 0},
+		"no bytes":  {nfqueue.Attribute{PacketID: &id}, 0, 1},
+		"truncated": {nfqueue.Attribute{PacketID: &id, Payload: &data, CapLen: &long}, 0, 1},
+		"whole":     {nfqueue.Attribute{PacketID: &id, Payload: &data}, 1, 0},
+		"its size":  {nfqueue.Attribute{PacketID: &id, Payload: &data, CapLen: &short}, 1, 0},
+	} {
+		var q Queue
+		if q.collect(c.a) != 0 || len(q.batch) != c.batch || len(q.passed) != c.passed {
+			t.Errorf("%s: %d handed over and %d passed, want %d and %d", name, len(q.batch), len(q.passed), c.batch, c.passed)
+		}
+	}
+}

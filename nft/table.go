@@ -1,0 +1,198 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/alg"
+)
+
+var errClosed = fmt.Errorf("nft table inet %s: %w", tableName, net.ErrClosed)
+
+// Table is the installed table. It is safe for concurrent use: all calls share the one
+// socket that owns the table, one at a time.
+type Table struct {
+	cfg  Config
+	caps Caps
+
+	mu   sync.Mutex
+	conn *nftables.Conn // nil: closed
+	fd   int            // of conn
+	seq  uint32
+	out  messages
+	in   []byte
+}
+
+// Install puts the table in place, in one transaction that also takes away what an
+// earlier process left. The error is ErrInUse if the table has another living owner,
+// and otherwise wraps the kernel's errno.
+//
+// The network namespace is that of the calling thread.
+func Install(cfg Config, caps Caps) (*Table, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("nft table inet %s: %w", tableName, err)
+	}
+	t := &Table{cfg: cfg, caps: caps, in: make([]byte, maxReply), seq: 1}
+	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(t.socket))
+	if err != nil {
+		return nil, fmt.Errorf("opening a netfilter socket: %w", err)
+	}
+	t.conn = conn
+	if err := t.install(); err != nil {
+		return nil, errors.Join(err, conn.CloseLasting())
+	}
+	return t, nil
+}
+
+// socket takes the socket's descriptor, for messages of our own. It is good for as
+// long as conn is open.
+func (t *Table) socket(c *netlink.Conn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	// A transaction is one message to the socket, so the buffer bounds it.
+	if err := c.SetWriteBuffer(1 << 20); err != nil {
+		return err
+	}
+	// An answer need not bear the whole question.
+	if err := c.SetOption(netlink.CapAcknowledge, true); err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { t.fd = int(fd) })
+}
+
+// install replaces the table. It is called with mu held, or before t is shared.
+func (t *Table) install() error {
+	rs := newRuleset(t.cfg, t.caps)
+	table := &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+	if t.caps.Destroy {
+		t.conn.DestroyTable(table)
+	} else {
+		t.conn.AddTable(table)
+		t.conn.DelTable(table)
+	}
+	table.Flags = tableFlags(t.cfg, t.caps)
+	t.conn.AddTable(table)
+	if err := t.addSets(table, rs.sets); err != nil {
+		return fmt.Errorf("designing nft table inet %s: %w", tableName, err)
+	}
+	chains := make([]*nftables.Chain, len(rs.chains))
+	for i, c := range rs.chains {
+		chains[i] = &nftables.Chain{Name: c.name, Table: table}
+		if c.hook != "" {
+			chains[i].Type = nftables.ChainTypeFilter
+			chains[i].Hooknum = hooks[c.hook]
+			chains[i].Priority = nftables.ChainPriorityRef(nftables.ChainPriority(c.priority))
+			policy := nftables.ChainPolicyAccept
+			chains[i].Policy = &policy
+		}
+		t.conn.AddChain(chains[i])
+	}
+	for i, c := range rs.chains {
+		for _, r := range c.rules {
+			t.conn.AddRule(&nftables.Rule{Table: table, Chain: chains[i], Exprs: r.exprs()})
+		}
+	}
+	if err := t.conn.Flush(); err != nil {
+		if errors.Is(err, unix.EPERM) && t.owned() {
+			return ErrInUse
+		}
+		return fmt.Errorf("installing nft table inet %s: %w", tableName, err)
+	}
+	return nil
+}
+
+func (t *Table) addSets(table *nftables.Table, sets []set) error {
+	var elements []nftables.SetElement
+	for _, p := range t.cfg.ports() {
+		elements = append(elements, nftables.SetElement{Key: []byte{byte(p >> 8), byte(p)}})
+	}
+	ports := &nftables.Set{Table: table, Name: setPorts, KeyType: nftables.TypeInetService}
+	if err := t.conn.AddSet(ports, elements); err != nil {
+		return err
+	}
+	for _, s := range sets {
+		if err := t.conn.AddSet(&nftables.Set{
+			Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: true,
+			Dynamic: true, HasTimeout: true, Timeout: s.timeout, Size: t.cfg.setSize(),
+		}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owned reports whether another socket owns the table.
+func (t *Table) owned() bool {
+	table, err := t.conn.ListTableOfFamily(tableName, nftables.TableFamilyINet)
+	return err == nil && table.Flags&nftables.TableFlagOwner != 0
+}
+
+// Restore puts the table back if another process took it away, without the pinholes
+// it had, and reports whether it did. That can happen to a table that is not owned,
+// as the reload of a firewall often begins with `flush ruleset`.
+func (t *Table) Restore() (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn == nil {
+		return false, errClosed
+	}
+	_, err := t.conn.ListTableOfFamily(tableName, nftables.TableFamilyINet)
+	switch {
+	case err == nil:
+		return false, nil
+	case !errors.Is(err, unix.ENOENT):
+		return false, fmt.Errorf("looking for nft table inet %s: %w", tableName, err)
+	}
+	return true, t.install()
+}
+
+// Close takes the table away. With Config.Bypass false the table stays, so that
+// control packets are dropped while no one listens; its pinholes are closed. To be
+// rid of it: `nft delete table inet ftpalg`. A second Close does nothing.
+func (t *Table) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn == nil {
+		return nil
+	}
+	table := &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+	if t.cfg.Bypass {
+		t.conn.DelTable(table)
+	} else {
+		for _, s := range newSets(t.cfg) {
+			t.conn.FlushSet(&nftables.Set{Table: table, Name: s.name})
+		}
+	}
+	err := t.conn.Flush()
+	if errors.Is(err, unix.ENOENT) {
+		err = nil // someone else did it
+	}
+	if err := errors.Join(err, t.conn.CloseLasting()); err != nil {
+		return fmt.Errorf("leaving nft table inet %s: %w", tableName, err)
+	}
+	t.conn = nil
+	return nil
+}
+
+// describe says what an operation was to do.
+func describe(op alg.Op) string {
+	switch op.Kind {
+	case alg.OpOpen:
+		return "opening " + describePinhole(op.Pinhole)
+	case alg.OpClose:
+		return "closing " + describePinhole(op.Pinhole)
+	}
+	return fmt.Sprintf("releasing or diverting control connection %v to %v", op.Flow.Client, op.Flow.Server)
+}
+
+func describePinhole(p alg.Pinhole) string {
+	return fmt.Sprintf("pinhole %v port %d to %v", p.Source, p.SourcePort, p.Dest)
+}
