@@ -51,7 +51,7 @@ func Install(cfg Config, caps Caps) (*Table, error) {
 }
 
 // socket takes the socket's descriptor, for messages of our own. It is good for as
-// long as conn is open.
+// long as conn is open, and does not block (package mdlayher/socket opens it so).
 func (t *Table) socket(c *netlink.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -121,7 +121,10 @@ func ftpFiles() error {
 			return err
 		}
 	}
-	return os.Chtimes(r1, r1Time, r1Time)
+	if err := os.Chtimes(r1, r1Time, r1Time); err != nil {
+		return err
+	}
+	return os.WriteFile("/run/lab/client/R3.cfg", []byte(R3), 0o644)
 }
 
 // mountEtc puts the lab's users, names and log-in rules over those of the machine.

@@ -1,7 +1,6 @@
 package lab_test
 
 import (
-	"context"
 	"testing"
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
@@ -10,13 +9,20 @@ func TestTmp2(t *testing.T) {
 	l := newLab(t, lab.Options{Ruleset: lab.Ruleset("open")})
 	_, err := l.StartVSFTPD(t.Context(), lab.VSFTPDOptions{})
 	if err != nil { t.Fatal(err) }
-	for _, c := range []string{
-		"lftp -e 'set net:max-retries 1; set ftp:passive-mode off; ls; exit' -u ftpuser,ftppass 10.2.5.5; echo two",
-		"lftp -e 'set net:max-retries 1; set ftp:passive-mode off; ls; get R1.cfg; exit' -u ftpuser,ftppass 10.2.5.5; echo three",
-		"lftp -c 'open -u ftpuser,ftppass 10.2.5.5; set ftp:passive-mode off; ls; get R1.cfg; exit' ; echo 4",
-		"setsid -w lftp -e 'set net:max-retries 1; set ftp:passive-mode off; get -e R1.cfg; ls; exit' -u ftpuser,ftppass 10.2.5.5; echo 5; sleep 0.1; ps -ef",
-		} {
-		out, err := l.Client.Command(context.Background(), "sh", "-c", c).CombinedOutput()
-		t.Logf("%v %s", err, out)
+	in, err := l.Gateway.Capture("inside")
+	if err != nil { t.Fatal(err) }
+	out, err := l.Gateway.Capture("outside")
+	if err != nil { t.Fatal(err) }
+	for _, c := range []string{lab.DownloadAndList, lab.Upload} {
+		o, err := l.Client.LFTP(t.Context(), c).CombinedOutput()
+		t.Logf("%v %s", err, o)
+	}
+	for _, c := range lab.Connections(lab.Merge(in,out)) {
+		t.Log(c.From, c.To, len(c.Segments))
+		if c.To.Port()==21 {
+		for _, li := range c.Lines() {
+		t.Logf("%+v", li)
+		}
+		}
 	}
 }

@@ -87,8 +87,11 @@ func (s *socket) Send(m netlink.Message) error {
 		return err
 	}
 	s.out = append(s.out, b...)
-	s.asked = m.Header.Flags&netlink.Acknowledge != 0
-	if s.asked || len(s.out) >= sendSize {
+	if m.Header.Flags&netlink.Acknowledge != 0 {
+		s.asked = true
+		return s.flush()
+	}
+	if len(s.out) >= sendSize {
 		return s.flush()
 	}
 	return nil

@@ -1,0 +1,57 @@
+# Everything a person or a machine does with this project. `make demo` shows what it is
+# for, `make test` proves it.
+
+GO       ?= go
+GOLANGCI := v2.15.0
+FUZZTIME ?= 1m
+TOOLS    := $(CURDIR)/.cache/bin
+LDFLAGS  := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Debian packages: what the lab runs, and what the race detector is built with.
+PACKAGES := nftables conntrack iproute2 vsftpd lftp tnftp curl tcpdump nmap gcc libc6-dev
+
+.PHONY: build demo test lint fuzz clean packages go
+
+build: go
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpalg ./cmd/ftplab
+
+demo: packages build
+	bin/ftplab demo
+
+test: packages build
+	$(GO) vet ./...
+	$(GO) test -race -timeout 20m ./...
+
+lint: go $(TOOLS)/golangci-lint-$(GOLANGCI)
+	$(TOOLS)/golangci-lint-$(GOLANGCI) fmt --diff
+	$(TOOLS)/golangci-lint-$(GOLANGCI) run
+	$(GO) mod tidy -diff
+
+$(TOOLS)/golangci-lint-$(GOLANGCI):
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv $(TOOLS)/golangci-lint $@
+
+# Every fuzz target of every package, a minute each.
+fuzz: go
+	@set -e; for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+clean:
+	rm -rf bin .cache
+
+go:
+	@command -v $(GO) >/dev/null || { echo 'make: this needs Go 1.26 or later: https://go.dev/dl/' >&2; exit 1; }
+
+# Installs what is missing, and nothing else. Debian starts a freshly installed vsftpd;
+# the lab starts its own, so that one is stopped again.
+packages:
+	@missing=$$(for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed' || echo $$p; done); \
+	[ -n "$$missing" ] || exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "make: as root, apt-get install" $$missing >&2; exit 1; }; \
+	echo "installing" $$missing; \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	case "$$missing" in *vsftpd*) [ ! -d /run/systemd/system ] || systemctl disable -q --now vsftpd;; esac
