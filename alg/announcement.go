@@ -100,7 +100,8 @@ func (w *Worker) answerActive(s *session, r ftp.Reply) {
 // answerPassive acts on the final reply to the live PASV or EPSV: the client
 // connects before it sends the transfer command.
 func (w *Worker) answerPassive(s *session, means due, r ftp.Reply) {
-	at, err := netip.AddrPort{}, error(nil)
+	var at netip.AddrPort
+	var err error
 	switch {
 	case means == duePasv && r.Code == 227:
 		at, err = ftp.ParsePasv(r.Text)

@@ -102,16 +102,18 @@ func TestRefusedTLSChangesNothing(t *testing.T) {
 
 func TestDeniedTLSIsTurnedIntoACommandThatServersRefuse(t *testing.T) {
 	for _, parts := range [][]string{
-		{"AUTH TLS\r\n"}, {"AU", "TH TLS\r\n"}, {"AUT", "H", " TLS\r\n"}, {"NOOP\r\nauth ssl\r\n"},
-		{"A", "U", "T", "H", " ", "T", "L", "S", "\r", "\n"}, {"\xff\xf4\xff", "\xf2AUTH TLS\r\n"},
+		{"AUTH TLS\r\n"},
+		{"AU", "TH TLS\r\n"},
+		{"AUT", "H", " TLS\r\n"},
+		{"NOOP\r\nauth ssl\r\n"},
+		{"A", "U", "T", "H", " ", "T", "L", "S", "\r", "\n"},
+		{"\xff\xf4\xff", "\xf2AUTH TLS\r\n"},
 	} {
 		x := newWire(t, func(p *Policy) { p.DenyTLS = true }).login()
 		var arrived strings.Builder
-		var ids []uint32
 		for _, part := range parts {
 			id := x.say(fromClient, part)
 			x.wantVerdict(id, Accept)
-			ids = append(ids, id)
 			if v := x.verdicts[id]; v.Data != nil {
 				seg, err := tcp.Parse(v.Data)
 				if err != nil || !seg.ChecksumOK() || len(seg.Payload) != len(part) {
