@@ -81,6 +81,7 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 		dir.urgent = dir.urgent || seg.Has(tcp.URG)
 		edited, ok := w.read(s, d, at, fresh)
 		if s.phase == condemned {
+			dir.Skip(at) // none of it will arrive
 			w.resets(s)
 			ok = false
 		}

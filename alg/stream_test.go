@@ -76,6 +76,7 @@ func TestResetAfterAViolation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newWire(t, func(p *Policy) { p.Reset = true }).login()
+			before := x.next
 			x.wantVerdict(violate(x), Drop)
 			if len(x.injected) != 2 {
 				t.Fatalf("%d packets injected, want 2", len(x.injected))
@@ -86,8 +87,8 @@ func TestResetAfterAViolation(t *testing.T) {
 					t.Fatalf("injected %x: %v", x.injected[i], err)
 				}
 				from := to.other()
-				if seg.Seq != x.w.sessions[x.flow].dirs[from].Next() {
-					t.Errorf("reset at %d, the receiver expects %d", seg.Seq, x.next[from])
+				if seg.Seq != before[from] {
+					t.Errorf("reset at %d, the receiver expects %d", seg.Seq, before[from])
 				}
 			}
 			x.wantVerdict(x.say(fromServer, "226 x\r\n"), Drop)

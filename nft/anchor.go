@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ func (a *Anchor) Ensure() (inserted bool, err error) {
 		if a.handles[name] == 0 {
 			added = append(added, a.conn.InsertRule(&nftables.Rule{
 				Table: a.table, Chain: chain, Exprs: line.exprs(),
-				UserData: userdata.AppendString(nil, userdata.TypeComment, anchorComment),
+				UserData: anchorData,
 			}))
 		}
 	}
@@ -233,8 +234,9 @@ func (a *Anchor) String() string {
 
 func (a *Anchor) errClosed() error { return fmt.Errorf("anchor in nft table %s: %w", a, net.ErrClosed) }
 
+// anchorData is the comment as nft stores it. Other programs store there what they
+// like, so it is compared as a whole and never parsed.
+var anchorData = userdata.AppendString(nil, userdata.TypeComment, anchorComment)
+
 // isOurs reports whether the rule bears our comment.
-func isOurs(r *nftables.Rule) bool {
-	comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
-	return comment == anchorComment
-}
+func isOurs(r *nftables.Rule) bool { return bytes.Equal(r.UserData, anchorData) }

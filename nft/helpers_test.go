@@ -91,7 +91,7 @@ func listing(t testing.TB, cfg Config) string {
 	statement := queue(cfg, Caps{}).text
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		if line == "\t\t" || strings.HasSuffix(line, " ") {
+		if line == "\t\t" || !strings.HasPrefix(line, "\tflags") && strings.HasSuffix(line, " ") {
 			lines[i] = line + statement
 		}
 	}

@@ -49,6 +49,12 @@ func newHost(t testing.TB) *host {
 		h.ns.Close()
 	})
 	h.run(t, func() error {
+		// Without it link-local addresses, and so neighbour discovery, take a second.
+		for _, links := range []string{"all", "default"} {
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+links+"/accept_dad", []byte("0"), 0); err != nil {
+				return err
+			}
+		}
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err

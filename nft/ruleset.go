@@ -99,7 +99,7 @@ type ruleset struct {
 
 // newRuleset returns the table's contents.
 func newRuleset(cfg Config, caps Caps) ruleset {
-	rs := ruleset{sets: newSets(cfg)}
+	rs := ruleset{sets: append(pinholeSets(cfg), releasedSets()...)}
 	pinholes := newPinholes(cfg)
 	commands, replies := newDivert(cfg, caps)
 	rs.chains = append(rs.chains, pinholes, commands, replies)
@@ -119,19 +119,25 @@ func newRuleset(cfg Config, caps Caps) ruleset {
 	return rs
 }
 
-// newSets returns the sets but that of the ports.
-func newSets(cfg Config) []set {
+// pinholeSets returns the sets of pinholes.
+func pinholeSets(cfg Config) []set {
+	active := func(f family) set { return set{name: setActive + f.suffix, key: f.ends()} }
+	if cfg.SourcePort == 0 {
+		active = func(f family) set { return set{name: setActiveAny + f.suffix, key: f.anyPort()} }
+	}
 	var sets []set
 	for _, f := range families {
-		if cfg.SourcePort == 0 {
-			sets = append(sets, set{name: setActiveAny + f.suffix, key: f.anyPort()})
-		} else {
-			sets = append(sets, set{name: setActive + f.suffix, key: f.ends()})
-		}
+		sets = append(sets, active(f))
 	}
 	for _, f := range families {
 		sets = append(sets, set{name: setPassive + f.suffix, key: f.anyPort()})
 	}
+	return sets
+}
+
+// releasedSets returns the sets of released control connections.
+func releasedSets() []set {
+	var sets []set
 	for _, f := range families {
 		sets = append(sets, set{name: setReleased + f.suffix, key: f.ends(), timeout: releasedFor})
 	}
@@ -139,15 +145,12 @@ func newSets(cfg Config) []set {
 }
 
 // newPinholes returns the chain that the first packet of every new connection visits.
-// The element that matched is gone before the packet goes on: it admits one
+// The element that matches is gone before the packet goes on: it admits one
 // connection. What follows of the connection bears the tag; that includes the
 // repetition of a lost SYN, which no longer finds the element.
 func newPinholes(cfg Config) chain {
 	c := chain{name: "pinholes"}
-	for _, s := range newSets(cfg) {
-		if s.timeout != 0 {
-			continue // released control connections are no pinholes
-		}
+	for _, s := range pinholeSets(cfg) {
 		// ip saddr . tcp sport . ip daddr . tcp dport @active4
 		//   delete @active4 { ip saddr . tcp sport . ip daddr . tcp dport } ct label set 126 accept
 		c.rules = append(c.rules, rule{s.key.in(s.name), s.key.from(s.name), cfg.Tag.set(), accept})

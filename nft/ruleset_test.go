@@ -82,7 +82,7 @@ func TestTextIsWhatIsInstalled(t *testing.T) {
 }
 
 var (
-	flags    = regexp.MustCompile(`(?m)^\tflags owner.*\n\n?`)
+	flags    = regexp.MustCompile(`(?m)^\tflags .*\n\n?`)
 	counter  = regexp.MustCompile(`counter packets \d+ bytes \d+`)
 	handles  = regexp.MustCompile(`(?m)^(inet ftpalg \w+)[ \d]+$`)
 	diverted = regexp.MustCompile(`\[ (target name NFQUEUE rev 3|counter pkts 0 bytes 0|queue num .*) \]`)

@@ -155,8 +155,9 @@ func (t *Table) Restore() (bool, error) {
 }
 
 // Close takes the table away. With Config.Bypass false the table stays, so that
-// control packets are dropped while no one listens; its pinholes are closed. To be
-// rid of it: `nft delete table inet ftpalg`. A second Close does nothing.
+// control packets are dropped while no one listens, but for connections that were
+// released; its pinholes are closed. To be rid of it: `nft delete table inet ftpalg`.
+// A second Close does nothing.
 func (t *Table) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -167,7 +168,7 @@ func (t *Table) Close() error {
 	if t.cfg.Bypass {
 		t.conn.DelTable(table)
 	} else {
-		for _, s := range newSets(t.cfg) {
+		for _, s := range pinholeSets(t.cfg) {
 			t.conn.FlushSet(&nftables.Set{Table: table, Name: s.name})
 		}
 	}

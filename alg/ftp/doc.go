@@ -8,7 +8,7 @@
 // the peers do not mean is a hole.
 //
 // All functions read bytes that an attacker chose. They never panic, keep no
-// reference to their input beyond what they return, allocate nothing (errors are
-// package-level values), and take time linear in the input. Functions are safe
-// for concurrent use; a [Replies] belongs to one goroutine.
+// reference to their input beyond what they return, and take time linear in the
+// input. Reading allocates nothing: errors are package-level values. Functions are
+// safe for concurrent use; a [Replies] belongs to one goroutine.
 package ftp

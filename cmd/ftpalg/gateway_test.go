@@ -116,7 +116,9 @@ func (g *gateway) families() []family {
 }
 
 // dial opens a control connection through the gateway, without a word said.
-func (g *gateway) dial(f family) *control {
+func (g *gateway) dial(f family) *control { g.t.Helper(); return g.dialFrom(f, netip.AddrPort{}) }
+
+func (g *gateway) dialFrom(f family, local netip.AddrPort) *control {
 	g.t.Helper()
 	at := netip.AddrPortFrom(f.server, 21).String()
 	ln, err := g.Server.Listen(g.t.Context(), "tcp", at)
@@ -124,7 +126,7 @@ func (g *gateway) dial(f family) *control {
 		g.t.Fatal(err)
 	}
 	defer ln.Close()
-	client, err := g.Client.Dial(g.t.Context(), "tcp", at)
+	client, err := g.Client.DialFrom(g.t.Context(), local, "tcp", at)
 	if err != nil {
 		g.t.Fatal(err)
 	}

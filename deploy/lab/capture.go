@@ -28,8 +28,9 @@ type Capture struct {
 	handle *pcapgo.EthernetHandle
 	done   chan struct{}
 
-	mu      sync.Mutex
-	packets []Packet
+	mu         sync.Mutex
+	packets    []Packet
+	seen, lost int // of the kernel's count
 }
 
 // Capture starts to record on an interface: "eth0" of a host on one network,
@@ -61,19 +62,46 @@ func (c *Capture) record() {
 	}
 }
 
-// Packets returns what has been recorded so far, in order.
+// Packets returns, in order, what the interface has sent and received until now.
 func (c *Capture) Packets() []Packet {
+	c.catchUp()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.packets[:len(c.packets):len(c.packets)]
 }
 
-// Stop ends the recording. A second Stop does nothing.
+// catchUp waits until everything that the kernel has seen is recorded.
+func (c *Capture) catchUp() {
+	for {
+		c.mu.Lock()
+		if s, err := c.handle.Stats(); err == nil { // counts since the last call
+			c.seen += int(s.Packets) - int(s.Drops)
+			c.lost += int(s.Drops)
+		}
+		behind := len(c.packets) < c.seen
+		c.mu.Unlock()
+		if !behind {
+			return
+		}
+		select {
+		case <-c.done:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// Stop ends the recording. It is an error when packets came faster than they could be
+// recorded; what was recorded stays. A second Stop does nothing.
 func (c *Capture) Stop() error {
+	c.catchUp()
 	if err := c.handle.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("end the capture on %s of %s: %w", c.Interface, c.Host.Name, err)
 	}
 	<-c.done
+	if c.lost > 0 {
+		return fmt.Errorf("the capture on %s of %s lacks %d packets", c.Interface, c.Host.Name, c.lost)
+	}
 	return nil
 }
 

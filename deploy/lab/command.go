@@ -7,11 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"time"
 )
-
-// searchPath is where programs of the lab are found. Daemons and nft live in the
-// sbin directories, which an ordinary PATH may lack.
-const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // Cmd is a program on a host of the lab. It is an exec.Cmd in all but its
 // namespaces: fields may be set before it starts, Env and Dir too, with paths as the
@@ -28,13 +25,14 @@ type Cmd struct {
 // the lab is closed. A name that is not found yields an error at the start that names
 // the Debian package.
 func (h *Host) Command(ctx context.Context, name string, args ...string) *Cmd {
-	path, err := lookPath(name)
+	path, err := h.lookPath(name)
 	c := exec.CommandContext(ctx, path, args...)
 	c.Args[0] = name
 	c.Err = err
 	c.Dir = h.Home()
+	c.WaitDelay = time.Second // a child of a killed shell may hold the output open
 	c.Env = []string{
-		"HOME=" + h.Home(), "USER=root", "SHELL=/bin/sh", "PATH=" + searchPath,
+		"HOME=" + h.Home(), "USER=root", "SHELL=/bin/sh", "PATH=" + binDir + ":" + searchPath,
 		"TERM=" + os.Getenv("TERM"), "LC_ALL=C.UTF-8", "TZ=UTC",
 	}
 	return &Cmd{Cmd: c, host: h}

@@ -23,12 +23,20 @@ type DaemonOptions struct {
 // Daemon is a running ftpalg.
 type Daemon struct{ *Process }
 
-// StartDaemon runs `ftpalg run` and waits until it says READY=1 (sd_notify(3)). A
-// daemon that ends before yields an error with its log. Its control socket is at the default
-// place, in the lab's own /run.
+// StartDaemon runs `ftpalg run` and waits until it says READY=1 (sd_notify(3)). One
+// that ends before yields an error with its log. Its control socket is at the default
+// place, in the lab's own /run, and the lab's shells find the program as "ftpalg".
 func (l *Lab) StartDaemon(ctx context.Context, o DaemonOptions) (*Daemon, error) {
 	if o.Host == nil {
 		o.Host = l.Gateway
+	}
+	binary, err := lookPath(o.Binary)
+	if err != nil {
+		return nil, fmt.Errorf("start ftpalg: %w", err)
+	}
+	// For a person in the lab's shell. A second daemon finds it in place.
+	if err := os.Symlink(binary, l.Path(binDir+"/ftpalg")); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("make ftpalg known in the lab: %w", err)
 	}
 	n := l.serial.Add(1)
 	config, socket := fmt.Sprintf("%s/ftpalg-%d.toml", o.Host.Home(), n), fmt.Sprintf("/run/lab/notify-%d", n)
@@ -41,7 +49,7 @@ func (l *Lab) StartDaemon(ctx context.Context, o DaemonOptions) (*Daemon, error)
 	}
 	defer notify.Close()
 
-	c := o.Host.Command(ctx, o.Binary, "run", "--config", config)
+	c := o.Host.Command(ctx, binary, "run", "--config", config)
 	c.Env = append(append(c.Env, "NOTIFY_SOCKET="+socket), o.Env...)
 	p, err := l.start(c, "ftpalg")
 	if err != nil {
@@ -80,11 +88,18 @@ type Event struct {
 	Session    uint64         `json:"session"`
 	Client     netip.AddrPort `json:"client"`
 	Server     netip.AddrPort `json:"server"`
+	Reason     string         `json:"reason"`
+	Error      string         `json:"error"`
 	Mode       string         `json:"mode"`
+	Source     netip.Addr     `json:"source"`
 	SourcePort uint16         `json:"source_port"`
 	Address    netip.Addr     `json:"address"`
 	Port       uint16         `json:"port"`
-	Reason     string         `json:"reason"`
+	OpenedAt   time.Time      `json:"opened_at"`
+	Lifetime   time.Duration  `json:"-"` // how long the firewall admitted the connection
+	Used       bool           `json:"used"`
+	Packets    uint64         `json:"packets"`
+	Bytes      uint64         `json:"bytes"`
 }
 
 // Events returns the events that the daemon has logged so far. Lines of its log
@@ -92,10 +107,15 @@ type Event struct {
 func (d *Daemon) Events() []Event {
 	var events []Event
 	for line := range strings.Lines(d.Log()) {
-		var e Event
-		if json.Unmarshal([]byte(line), &e) == nil && e.Event != "" {
-			events = append(events, e)
+		var e struct {
+			Event
+			Lifetime string `json:"lifetime"`
 		}
+		if json.Unmarshal([]byte(line), &e) != nil || e.Event.Event == "" {
+			continue
+		}
+		e.Event.Lifetime, _ = time.ParseDuration(e.Lifetime)
+		events = append(events, e.Event)
 	}
 	return events
 }

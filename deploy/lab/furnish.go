@@ -17,12 +17,15 @@ const netnsDir = "/run/netns/"
 
 const (
 	ftpUser = "ftpuser"
-	ftpHome = "/home/ftpuser/ftp"
 	ftpUID  = 1000
 
 	// ftpHash is "ftppass", as crypt(5) has it. In the lab's own passwd(5), it needs no shadow.
 	ftpHash = "$6$ftplab$nKrTFwrY3FWl8xroJHdDeCsZL6jSV2fb4HRtCyCdIatCSgPh8UFPSQTc0qPCBO0639U/7qWr.jARexKODAn6h0"
 )
+
+// ServerFiles is the directory of the FTP user, as the lab's programs see it. What the
+// FTP server holds is there.
+const ServerFiles = "/home/ftpuser/ftp"
 
 // R1 is the file that the reference dialogue downloads: 38 bytes.
 const R1 = "hello world\nthis is\nR1's config file!\n"
@@ -66,7 +69,7 @@ func mountRun() error {
 	if err := mountTmpfs("/run"); err != nil {
 		return err
 	}
-	dirs := []string{netnsDir, "/run/lab", logDir, "/run/ftpalg", "/run/lock", "/run/vsftpd/empty"}
+	dirs := []string{netnsDir, binDir, logDir, "/run/ftpalg", "/run/lock", "/run/vsftpd/empty"}
 	for _, name := range hostNames {
 		dirs = append(dirs, "/run/lab/"+name)
 	}
@@ -109,14 +112,14 @@ func mountHome() error {
 }
 
 func ftpFiles() error {
-	if err := os.MkdirAll(ftpHome, 0o755); err != nil {
+	if err := os.MkdirAll(ServerFiles, 0o755); err != nil {
 		return err
 	}
-	r1 := filepath.Join(ftpHome, "R1.cfg")
+	r1 := filepath.Join(ServerFiles, "R1.cfg")
 	if err := os.WriteFile(r1, []byte(R1), 0o644); err != nil {
 		return err
 	}
-	for _, path := range []string{ftpHome, r1} {
+	for _, path := range []string{ServerFiles, r1} {
 		if err := os.Chown(path, ftpUID, ftpUID); err != nil {
 			return err
 		}
@@ -133,7 +136,7 @@ func mountEtc() error {
 	if err != nil {
 		return err
 	}
-	user := fmt.Sprintf("%s:%s:%d:%d::%s:/bin/sh\n", ftpUser, ftpHash, ftpUID, ftpUID, ftpHome)
+	user := fmt.Sprintf("%s:%s:%d:%d::%s:/bin/sh\n", ftpUser, ftpHash, ftpUID, ftpUID, ServerFiles)
 	var names strings.Builder
 	names.WriteString("127.0.0.1 localhost\n::1 localhost\n")
 	for _, p := range ports {

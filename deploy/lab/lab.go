@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -42,6 +44,9 @@ type Lab struct {
 	hosts    map[string]*Host
 	mnt, pid *os.File
 
+	closing sync.Once
+	closed  error
+
 	mu      sync.Mutex
 	running map[*Cmd]struct{}
 	serial  atomic.Uint64
@@ -57,6 +62,8 @@ func New(ctx context.Context, o Options) (l *Lab, err error) {
 	}
 	if o.Name == "" {
 		o.Name = fmt.Sprintf("%d-%d", os.Getpid(), labs.Add(1))
+	} else if _, err := findKeeper(o.Name); err == nil {
+		return nil, fmt.Errorf("a lab called %s stands already: %w", o.Name, os.ErrExist)
 	}
 	k, err := startKeeper(o.Name)
 	if err != nil {
@@ -127,37 +134,46 @@ func (l *Lab) Path(p string) string {
 	return fmt.Sprintf("/proc/%d/root%s", l.keeper.pid, p)
 }
 
+// Done is closed when the lab is gone: closed, or ended from outside. For a lab of
+// another program it is nil.
+func (l *Lab) Done() <-chan struct{} { return l.keeper.gone }
+
 // Close ends every process of the lab and takes everything away. It waits until
-// that is done. A second Close does nothing.
+// that is done. Further calls do nothing and return the same.
 func (l *Lab) Close() error {
+	l.closing.Do(func() { l.closed = l.close() })
+	return l.closed
+}
+
+func (l *Lab) close() error {
 	err := l.keeper.kill()
-	// The keeper's namespace ends when every process in it has been waited for,
-	// those that the caller started and forgot among them.
-	for _, c := range l.takeRunning() {
-		if l.keeper.owned() {
+	if l.keeper.owned() {
+		// The namespace ends when every process in it has been waited for, those
+		// that the caller started and forgot among them.
+		for _, c := range l.started() {
 			_ = c.Wait()
 		}
+		<-l.keeper.gone
+		_ = l.keeper.alive.Close()
 	}
-	err = errors.Join(err, l.keeper.wait())
-	for _, f := range []*os.File{l.mnt, l.pid} {
-		if f != nil {
-			_ = f.Close()
-		}
-	}
-	for _, h := range l.hosts {
-		if h.net != nil {
-			_ = h.net.Close()
-		}
+	for _, f := range append(l.networks(), l.mnt, l.pid) {
+		_ = f.Close() // a nil file says so, and that is all
 	}
 	return err
 }
 
-func (l *Lab) takeRunning() []*Cmd {
+// networks returns what openHosts or makeHosts opened, nil where they did not.
+func (l *Lab) networks() []*os.File {
+	var files []*os.File
+	for _, h := range l.hosts {
+		files = append(files, h.net)
+	}
+	return files
+}
+
+// started returns the programs that nobody has waited for.
+func (l *Lab) started() []*Cmd {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	cmds := make([]*Cmd, 0, len(l.running))
-	for c := range l.running {
-		cmds = append(cmds, c)
-	}
-	return cmds
+	return slices.Collect(maps.Keys(l.running))
 }

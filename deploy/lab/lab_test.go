@@ -33,7 +33,8 @@ func TestTmp(t *testing.T) {
 	_, err := l.StartVSFTPD(t.Context(), lab.VSFTPDOptions{})
 	t.Log(time.Since(t0), err)
 	for _, c := range []string{
-		"lftp -d -e 'set net:max-retries 1; set ftp:passive-mode off; get R1.cfg; ls; exit' -u ftpuser,ftppass 10.2.5.5; ls -l; cat /run/log/vs*"} {
+		"lftp -d -e 'set net:max-retries 1; set ftp:passive-mode off; get R1.cfg; ls; exit' -u ftpuser,ftppass 10.2.5.5; ls -l; cat /run/log/vs*",
+	} {
 		out, err := l.Client.Command(context.Background(), "sh", "-c", c).CombinedOutput()
 		t.Logf("%v %s", err, out)
 	}

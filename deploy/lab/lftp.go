@@ -23,6 +23,9 @@ set ftp:auto-passive-mode off
 set ftp:ssl-allow yes
 set ftp:ssl-force no
 set ftp:use-feat yes
+set ftp:use-allo yes
+set ftp:use-site-utime no
+set ftp:use-site-utime2 no
 set ftp:sync-mode on
 set net:timeout 5
 set net:max-retries 1

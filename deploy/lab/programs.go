@@ -8,6 +8,14 @@ import (
 	"strings"
 )
 
+// searchPath is where programs are found. Daemons and nft live in the sbin
+// directories, which an ordinary PATH may lack. binDir comes first, for programs that
+// are not installed on the machine.
+const (
+	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	binDir     = "/run/lab/bin"
+)
+
 // packages names the Debian package of each program whose package is called otherwise.
 var packages = map[string]string{
 	"nft":    "nftables",
@@ -41,14 +49,25 @@ func Require(programs ...string) error {
 	return nil
 }
 
+func executable(path string) bool {
+	s, err := os.Stat(path)
+	return err == nil && s.Mode().IsRegular() && s.Mode()&0o111 != 0
+}
+
+func (h *Host) lookPath(name string) (string, error) {
+	if path := filepath.Join(binDir, name); !strings.Contains(name, "/") && executable(h.lab.Path(path)) {
+		return path, nil
+	}
+	return lookPath(name)
+}
+
 // lookPath finds a program as exec.LookPath does, but where the lab looks.
 func lookPath(name string) (string, error) {
 	if strings.Contains(name, "/") {
 		return filepath.Abs(name)
 	}
 	for dir := range strings.SplitSeq(searchPath, ":") {
-		path := filepath.Join(dir, name)
-		if s, err := os.Stat(path); err == nil && s.Mode().IsRegular() && s.Mode()&0o111 != 0 {
+		if path := filepath.Join(dir, name); executable(path) {
 			return path, nil
 		}
 	}

@@ -60,7 +60,7 @@ func Connections(packets []Packet) []Connection {
 		known = map[seen]bool{}
 	)
 	for _, p := range packets {
-		flow, ip, t, ok := decode(p.Frame)
+		flow, t, ok := decode(p.Frame)
 		if !ok {
 			continue
 		}
@@ -87,7 +87,7 @@ func Connections(packets []Packet) []Connection {
 		s := Segment{
 			Time: p.Time, Initiator: initiator, Seq: t.Seq - base[flow],
 			SYN: t.SYN, FIN: t.FIN, RST: t.RST, HasAck: t.ACK,
-			Payload: payload(ip, t), FrameBytes: len(p.Frame),
+			Payload: t.Payload, FrameBytes: len(p.Frame),
 		}
 		if t.ACK {
 			s.Ack = t.Ack - base[back]
@@ -97,21 +97,20 @@ func Connections(packets []Packet) []Connection {
 	return conns
 }
 
-func decode(frame []byte) (flow tuple, ip gopacket.NetworkLayer, t *layers.TCP, ok bool) {
+func decode(frame []byte) (flow tuple, t *layers.TCP, ok bool) {
 	pkt := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.NoCopy)
 	t, ok = pkt.Layer(layers.LayerTypeTCP).(*layers.TCP)
-	if ip = pkt.NetworkLayer(); !ok || ip == nil {
-		return flow, nil, nil, false
+	ip := pkt.NetworkLayer()
+	if !ok || ip == nil {
+		return flow, nil, false
 	}
 	from, to := ip.NetworkFlow().Endpoints()
 	src, _ := netip.AddrFromSlice(from.Raw())
 	dst, _ := netip.AddrFromSlice(to.Raw())
 	flow.from = netip.AddrPortFrom(src, uint16(t.SrcPort))
 	flow.to = netip.AddrPortFrom(dst, uint16(t.DstPort))
-	return flow, ip, t, true
+	return flow, t, true
 }
-
-func payload(_ gopacket.NetworkLayer, t *layers.TCP) []byte { return t.Payload }
 
 // Line is one line of a control connection, without its CRLF.
 type Line struct {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -15,14 +16,15 @@ func onThread(f func() error) error {
 	go func() {
 		// A goroutine that returns while locked takes its thread with it.
 		runtime.LockOSThread()
+		err := errors.New("the function did not return") // as after t.FailNow
+		defer func() { done <- err }()
 		if unix.Gettid() != unix.Getpid() {
-			done <- f()
+			err = f()
 			return
 		}
-		// All but the first thread: that one stays for good, in whatever
-		// namespace it is, and /proc/PID/ns shows it to everybody.
-		// Held meanwhile, so that the next goroutine gets another.
-		done <- onThread(f)
+		// The first thread never ends, and what it did to itself would stay.
+		// It is held meanwhile, so that the next goroutine gets another.
+		err = onThread(f)
 		runtime.UnlockOSThread()
 	}()
 	return <-done

@@ -144,7 +144,7 @@ func entries(document []byte) (list []entry) {
 		switch {
 		case n.Kind != unstable.KeyValue:
 			section = e.path
-		case n.Value().Kind == unstable.InlineTable: // section = { key = value }
+		case n.Value().Kind == unstable.InlineTable && len(e.path) == 1: // section = { key = value }
 			for c := n.Value().Children(); c.Next(); {
 				add(c.Node(), e.path)
 			}

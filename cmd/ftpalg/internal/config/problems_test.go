@@ -1,0 +1,103 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// problems are documents with something wrong, and what is said of each.
+var problems = []struct{ name, document, want string }{
+	{"unknown key", "[control]\nqeue = 1", "f.toml:2: control.qeue: unknown key"},
+	{"unknown section", "[controll]\nqueue = 1\nx = 2", "f.toml:1: controll: unknown section"},
+	{"key without section", "queue = 1", "f.toml:1: queue: unknown key"},
+	{"section below a section", "[control.queue]\nx = 1", "f.toml:1: control.queue: unknown section"},
+	{"key below a key", "[pinhole]\ntimeout.max = 1", "f.toml:2: pinhole.timeout.max: unknown key"},
+	{"key with a dot", "\"control.queue\" = 1", "f.toml:1: control.queue: unknown key"},
+	{"value for a section", "control = 5", "f.toml:1: control: is a section: write [control]"},
+	{"list of sections", "[[control]]\nqueue = 5", "f.toml:1: control: is a section: write [control]"},
+	{"not TOML", "[control]\nqueue =\n", "f.toml:2: unexpected character U+000A at start of value"},
+	{"key twice", "[control]\nqueue = 1\nqueue = 2", "f.toml:3: key queue is already defined"},
+	{"number too large for TOML", "[control]\nqueue = 99999999999999999999", "f.toml:2: "},
+
+	{"port too high", "[pinhole]\n\nmin_port = 70000", "f.toml:3: pinhole.min_port: 70000 is not a port (1-65535)"},
+	{"port zero", "control.ports = [21, 0]", "f.toml:1: control.ports: 0 is not a port (1-65535)"},
+	{"port as text", `pinhole.min_port = "1024"`, `f.toml:1: pinhole.min_port: "1024" is not a port (1-65535)`},
+	{"port as a float", "pinhole.min_port = 1024.0", "f.toml:1: pinhole.min_port: 1024 is not a port (1-65535)"},
+	{"ports not a list", "control.ports = 21", "f.toml:1: control.ports: 21 is not a list"},
+	{"no ports", "control.ports = []", "f.toml:1: control.ports: the list is empty"},
+	{"port twice", "control.ports = [21, 2121, 21]", "f.toml:1: control.ports: 21 is there twice"},
+	{"hook unknown", `control.hooks = ["prerouting"]`, `f.toml:1: control.hooks: "prerouting" is none of forward, input, output`},
+	{"no hooks", "control.hooks = []", "f.toml:1: control.hooks: the list is empty"},
+	{"hook twice", `control.hooks = ["input", "input"]`, `f.toml:1: control.hooks: "input" is there twice`},
+	{"queue out of range", "control.queue = 65536", "f.toml:1: control.queue: 65536 is not a queue number (0-65535)"},
+	{"workers negative", "control.workers = -1", "f.toml:1: control.workers: -1 is not a number of workers (0-256)"},
+	{"queues out of range", "[control]\nqueue = 65530\nworkers = 7", "f.toml:3: control.workers: 7 queues from 65530 on go beyond queue 65535"},
+	{"absence", `control.on_absence = "fail"`, `f.toml:1: control.on_absence: "fail" is none of drop, pass`},
+	{"overload", `control.on_overload = true`, `f.toml:1: control.on_overload: true is none of drop, pass`},
+
+	{"anchor", `firewall.anchor = "auto"`, `f.toml:1: firewall.anchor: "auto" is none of insert, manual`},
+	{"table without family", `firewall.table = "filter"`, `f.toml:1: firewall.table: "filter" is not the family (inet, ip, ip6) and name of a table, such as "inet filter"`},
+	{"table of a bridge", `firewall.table = "bridge filter"`, `f.toml:1: firewall.table: "bridge filter" is not the family (inet, ip, ip6) and name of a table, such as "inet filter"`},
+	{"table with a tail", `firewall.table = "inet filter x"`, `f.toml:1: firewall.table: "inet filter x" is not the family (inet, ip, ip6) and name of a table, such as "inet filter"`},
+	{"chain", `firewall.chains = ["a b"]`, `f.toml:1: firewall.chains: "a b" is not the name of a chain`},
+	{"no chains", `firewall.chains = []`, `f.toml:1: firewall.chains: the list is empty`},
+	{"label", "firewall.label = 128", "f.toml:1: firewall.label: 128 is not a conntrack label (0-127)"},
+	{"mark without mask", `firewall.mark = "0x200"`, `f.toml:1: firewall.mark: "0x200" is not a mark and its mask, such as "0x200/0x200"`},
+	{"mark too long", `firewall.mark = "0x100000000/0x1"`, `f.toml:1: firewall.mark: "0x100000000/0x1" is not a mark and its mask, such as "0x200/0x200"`},
+	{"mark outside its mask", `firewall.mark = "0x300/0x200"`, `f.toml:1: firewall.mark: "0x300/0x200" has bits outside its mask`},
+	{"mark of every flow", `firewall.mark = "0/0x200"`, `f.toml:1: firewall.mark: "0/0x200" is a mark that every flow bears`},
+	{"label and mark", "[firewall]\nlabel = 126\nmark = '1/1'", "f.toml:3: firewall.mark: firewall.label is there too: a data flow bears the one or the other"},
+
+	{"mode", `pinhole.modes = ["extended"]`, `f.toml:1: pinhole.modes: "extended" is none of active, passive`},
+	{"mode twice", `pinhole.modes = ["active", "active"]`, `f.toml:1: pinhole.modes: active is there twice`},
+	{"source port", "pinhole.source_port = -1", "f.toml:1: pinhole.source_port: -1 is not a port, or 0 for any (0-65535)"},
+	{"open on", `pinhole.open_on = "announcement"`, `f.toml:1: pinhole.open_on: "announcement" is none of port, transfer`},
+	{"time-out without unit", `pinhole.timeout = "30"`, `f.toml:1: pinhole.timeout: "30" is not a time of at least 1ms, such as "30s"`},
+	{"time-out as a number", "pinhole.timeout = 30", `f.toml:1: pinhole.timeout: 30 is not a time of at least 1ms, such as "30s"`},
+	{"time-out of nothing", `pinhole.timeout = "0s"`, `f.toml:1: pinhole.timeout: "0s" is not a time of at least 1ms, such as "30s"`},
+	{"two denied ports", "pinhole.deny_ports = [\n 1,\n 0,\n 'x',\n]", "f.toml:1: pinhole.deny_ports: 0 is not a port (1-65535)\nf.toml:1: pinhole.deny_ports: \"x\" is not a port (1-65535)"},
+
+	{"prefix", `policy.clients = ["10.0.0.0/33"]`, `f.toml:1: policy.clients: "10.0.0.0/33" is not an address prefix, such as "10.0.0.0/8" or "2001:db8::/32"`},
+	{"address", `policy.servers = ["10.0.0.1"]`, `f.toml:1: policy.servers: "10.0.0.1" is not an address prefix, such as "10.0.0.0/8" or "2001:db8::/32"`},
+	{"mapped prefix", `policy.servers = ["::ffff:10.0.0.0/104"]`, `f.toml:1: policy.servers: "::ffff:10.0.0.0/104" is not an address prefix, such as "10.0.0.0/8" or "2001:db8::/32"`},
+	{"host bits", `policy.clients = ["10.1.2.3/8"]`, `f.toml:1: policy.clients: "10.1.2.3/8" has bits beyond its length: "10.0.0.0/8" or "10.1.2.3/32"`},
+	{"not a bool", `policy.require_login = "yes"`, `f.toml:1: policy.require_login: "yes" is neither true nor false`},
+	{"TLS", `policy.auth_tls = "strip"`, `f.toml:1: policy.auth_tls: "strip" is none of allow, deny`},
+	{"violation", `policy.on_violation = "drop"`, `f.toml:1: policy.on_violation: "drop" is none of ignore, reset`},
+	{"no sessions", "policy.max_sessions = 0", "f.toml:1: policy.max_sessions: 0 is not a number of sessions (1-10000000)"},
+	{"a date", "policy.max_sessions_per_client = 2020-01-01", "f.toml:1: policy.max_sessions_per_client: 2020-01-01 is not a number of sessions (1-10000000)"},
+
+	{"level", `log.level = "INFO"`, `f.toml:1: log.level: "INFO" is none of debug, error, info, warn`},
+	{"format", `log.format = ["json"]`, `f.toml:1: log.format: ["json"] is none of auto, json, text`},
+	{"listen without port", `metrics.listen = "127.0.0.1"`, `f.toml:1: metrics.listen: "127.0.0.1" is not an address and a port, such as "127.0.0.1:9921"`},
+	{"listen on a name", `metrics.listen = "example.org:80"`, `f.toml:1: metrics.listen: "example.org:80" is not an address and a port, such as "127.0.0.1:9921"`},
+	{"listen as a number", `metrics.listen = 9921`, `f.toml:1: metrics.listen: 9921 is not an address and a port, such as "127.0.0.1:9921"`},
+	{"relative socket", `api.socket = "ftpalg.sock"`, `f.toml:1: api.socket: "ftpalg.sock" is not the absolute path of a socket (at most 107 bytes)`},
+	{"list of tables", "[[policy.clients]]\nx = 1", "f.toml:1: policy.clients: unknown section"},
+	{"socket as a table", `api.socket = {}`, `f.toml:1: api.socket: a table is not the absolute path of a socket (at most 107 bytes)`},
+
+	{
+		"everything is told, from top to bottom",
+		"[log]\nlevel = 1\ncolour = true\n[nat]\non = true\n[control]\nports = []\nqueue = 'x'\n",
+		"f.toml:2: log.level: 1 is none of debug, error, info, warn\n" +
+			"f.toml:3: log.colour: unknown key\n" +
+			"f.toml:4: nat: unknown section\n" +
+			"f.toml:7: control.ports: the list is empty\n" +
+			"f.toml:8: control.queue: \"x\" is not a queue number (0-65535)",
+	},
+}
+
+// What is wrong is named with its file, line and key.
+func TestProblems(t *testing.T) {
+	for _, c := range problems {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("f.toml", []byte(c.document))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := err.Error(); got != c.want && (!strings.HasSuffix(c.want, " ") || !strings.HasPrefix(got, c.want)) {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ftpalg/ftpalg/nft/queue"
+	"golang.org/x/sys/unix"
+)
+
+// While it runs, the table and the accept line are there; after a signal they are gone.
+func TestRun(t *testing.T) {
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			namespace(t)
+			p := start(t, guarded)
+			p.await("msg", "ready")
+			text := ruleset(t)
+			if !strings.Contains(text, "table inet ftpalg {") || !strings.Contains(text, "policy drop;\n\t\tct label 126 accept") {
+				t.Errorf("the ruleset while ftpalg runs:\n%s", text)
+			}
+			p.stop(signal)
+			if got := ruleset(t); got != operators {
+				t.Errorf("the ruleset after ftpalg has ended:\n%s", got)
+			}
+			p = start(t, guarded) // nothing is in its way
+			p.await("msg", "ready")
+			p.stop(signal)
+		})
+	}
+}
+
+// The operator reloads the ruleset: the table stays, the line comes back.
+func TestReload(t *testing.T) {
+	namespace(t)
+	p := start(t, guarded)
+	p.await("msg", "ready")
+	for range 3 {
+		load(t, "flush ruleset\n"+operators)
+		reloaded := time.Now()
+		eventually(t, "the accept line", func() bool {
+			text := ruleset(t)
+			if !strings.Contains(text, "table inet ftpalg {") {
+				t.Fatalf("the table is gone:\n%s", text)
+			}
+			return strings.Contains(text, "ct label 126 accept")
+		})
+		if d := time.Since(reloaded); d > time.Second {
+			t.Errorf("the accept line was away for %v", d)
+		}
+	}
+	p.await("msg", "accept line put back")
+	p.stop(unix.SIGTERM)
+	if got := ruleset(t); got != operators {
+		t.Errorf("the ruleset after ftpalg has ended:\n%s", got)
+	}
+}
+
+// With anchor = "manual" the operator's table is left alone, and a missing line is
+// told along with what adds it.
+func TestManual(t *testing.T) {
+	namespace(t)
+	manual := guarded + `anchor = "manual"`
+	p := start(t, manual)
+	p.await("msg", "ready")
+	warning := p.find("line", "ct label 126 accept")
+	if warning == nil || warning["level"] != "WARN" {
+		t.Fatalf("the log: %v", p.log)
+	}
+	if strings.Contains(ruleset(t), "ct label 126 accept") {
+		t.Error("the line was inserted")
+	}
+	command, _ := warning["command"].(string)
+	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	p.stop(unix.SIGTERM)
+
+	p = start(t, manual)
+	p.await("msg", "ready")
+	if warning := p.find("line", "ct label 126 accept"); warning != nil {
+		t.Errorf("the line is there, but: %v", warning)
+	}
+	p.stop(unix.SIGTERM)
+	if !strings.Contains(ruleset(t), "ct label 126 accept") {
+		t.Error("the operator's line was taken away")
+	}
+
+	load(t, "flush ruleset\n")
+	p = start(t, manual)
+	p.await("msg", "ready")
+	if warning := p.find("line", "ct label 126 accept"); warning == nil || warning["level"] != "WARN" {
+		t.Errorf("without the operator's table: %v", p.log)
+	}
+	p.stop(unix.SIGTERM)
+}
+
+// A crash leaves nothing that helps anyone, and nothing in the way of a new start.
+func TestKill(t *testing.T) {
+	namespace(t)
+	p := start(t, guarded)
+	p.await("msg", "ready")
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.exit()
+	eventually(t, "the end of the table", func() bool { return !strings.Contains(ruleset(t), "ftpalg {") })
+	p = start(t, guarded)
+	p.await("msg", "ready")
+	p.stop(unix.SIGTERM)
+	if got := ruleset(t); got != operators {
+		t.Errorf("the ruleset after ftpalg has ended:\n%s", got)
+	}
+}
+
+// With on_absence = "drop" the rules outlive the daemon, and the next one takes over.
+func TestAbsenceDrop(t *testing.T) {
+	namespace(t)
+	config := "control.on_absence = 'drop'\n" + strings.Replace(guarded, "[control]\n", "", 1)
+	config = strings.NewReplacer("hooks", "control.hooks", "workers", "control.workers").Replace(config)
+	for range 2 {
+		p := start(t, config)
+		p.await("msg", "ready")
+		p.stop(unix.SIGTERM)
+		text := ruleset(t)
+		if !strings.Contains(text, "table inet ftpalg {") || strings.Contains(text, "ct label 126 accept") {
+			t.Errorf("the ruleset after ftpalg has ended:\n%s", text)
+		}
+	}
+	p := start(t, guarded)
+	p.await("msg", "ready")
+	p.stop(unix.SIGTERM)
+	if got := ruleset(t); got != operators {
+		t.Errorf("the ruleset after the last ftpalg has ended:\n%s", got)
+	}
+}
+
+// What cannot work is said in one sentence, and nothing is left behind.
+func TestSurroundings(t *testing.T) {
+	for _, c := range []struct {
+		name, config string
+		before       func(t *testing.T)
+		want         string // a regular expression
+	}{
+		{"a second ftpalg", guarded, func(t *testing.T) { start(t, guarded).await("msg", "ready") }, "^another ftpalg is running in this network namespace$"},
+		{"queue taken", guarded, func(t *testing.T) {
+			q, err := queue.Open(queue.Config{Number: 21001})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = q.Close() })
+		}, `^open NFQUEUE 21001: taken by another program \(.*\)$`},
+		{"no table", guarded + `table = "ip filter"`, func(*testing.T) {}, "ip filter"},
+		{"no chain", strings.Replace(guarded, `["input"]`+"\nworkers", `["input"]`+"\nqueue = 21000\nworkers", 1) + `label = 3`, func(t *testing.T) { load(t, "flush ruleset\ntable inet filter {\n}\n") }, "input"},
+		{"no privilege", guarded, func(t *testing.T) {
+			// Root without CAP_NET_ADMIN, for this thread and what it starts.
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0); err != nil {
+				t.Fatal(err)
+			}
+		}, "CAP_NET_ADMIN"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			namespace(t)
+			c.before(t)
+			before := withoutCounters(t)
+			code, said := start(t, c.config).exit()
+			if code != 1 || !regexp.MustCompile(c.want).MatchString(strings.TrimPrefix(said, "ftpalg: ")) || strings.Contains(said, "\n") {
+				t.Errorf("exit %d, %q", code, said)
+			}
+			t.Log(said)
+			if after := withoutCounters(t); after != before {
+				t.Errorf("the ruleset was\n%s\nand is\n%s", before, after)
+			}
+		})
+	}
+}
+
+// withoutCounters lists the ruleset, or nothing where that is not allowed.
+func withoutCounters(t *testing.T) string {
+	t.Helper()
+	out, _ := exec.Command("nft", "list", "ruleset").Output()
+	return string(out)
+}
+
+// The log names what is configured but not there yet.
+func TestMetricsAreAnnounced(t *testing.T) {
+	namespace(t)
+	p := start(t, guarded+"[metrics]\nlisten = '127.0.0.1:9921'\n[log]\nlevel = 'warn'\nformat = 'text'")
+	eventually(t, "the warning", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.stderr) > 0
+	})
+	if err := p.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "listen=127.0.0.1:9921") {
+		t.Errorf("exit %d, %q", code, said)
+	}
+}
+
+// systemd is told when the daemon is ready and when it stops.
+func TestNotify(t *testing.T) {
+	namespace(t)
+	path := filepath.Join(t.TempDir(), "notify")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NOTIFY_SOCKET", path)
+	timeout := unix.NsecToTimeval((10 * time.Second).Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+		t.Fatal(err)
+	}
+	next := func() string {
+		b := make([]byte, 100)
+		n, err := unix.Read(fd, b)
+		if err != nil {
+			return fmt.Sprint(os.NewSyscallError("read", err))
+		}
+		return string(b[:n])
+	}
+	p := start(t, guarded)
+	if got := next(); got != "READY=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+	p.stop(unix.SIGTERM)
+	if got := next(); got != "STOPPING=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+}

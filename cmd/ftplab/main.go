@@ -1,0 +1,64 @@
+// Ftplab runs real FTP programs through a firewall, in a network of its own, and shows
+// what happens there.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// defaultLab is the name of the lab that `up` leaves standing.
+const defaultLab = "lab"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	// The first signal ends what is going on, in good order. The second ends ftplab,
+	// and the kernel cleans up behind it.
+	context.AfterFunc(ctx, stop)
+	os.Exit(status(root().ExecuteContext(ctx)))
+}
+
+// status tells the user what went wrong and returns the exit status.
+func status(err error) int {
+	exit := (*exec.ExitError)(nil)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "ftplab: interrupted; nothing is left behind")
+		return 130
+	case errors.As(err, &exit) && errors.Is(err, errInShell):
+		if s, ok := exit.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+			return 128 + int(s.Signal())
+		}
+		return exit.ExitCode()
+	default:
+		fmt.Fprintln(os.Stderr, "ftplab:", err)
+		return 1
+	}
+}
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use:           "ftplab",
+		Short:         "A network lab for active FTP and the firewall between its two ends",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	c.AddCommand(demoCommand(), up(), keep(), shell(), list(), down())
+	return c
+}
+
+// labFlag adds --lab to a command.
+func labFlag(c *cobra.Command) *string {
+	return c.Flags().String("lab", defaultLab, "`name` of the lab")
+}

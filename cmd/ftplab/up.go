@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
+	"github.com/spf13/cobra"
+)
+
+const guide = `The lab stands: client 10.1.4.4 - router - gateway - server 10.2.5.5,
+with vsftpd on the server and ftpalg on the gateway.
+
+  ftplab shell client      a shell on a host: client, neighbour, router, gateway, server, outsider
+      lftp -u %s,%s server        then: set ftp:passive-mode off; ls; get R1.cfg; put R3.cfg
+  ftplab shell gateway
+      nft list ruleset            the operator's firewall, and the table of ftpalg
+      tcpdump -ni outside         the gateway's side of the server; "inside" is the client's
+      tail -f %s
+      conntrack -L
+  ftplab down              takes everything away
+`
+
+// ready is what the keeper of a standing lab reports.
+const ready = "ready"
+
+// up starts a copy of this program that keeps the lab, and returns when it stands.
+func up() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Build a lab and leave it standing, with vsftpd and ftpalg running in it",
+		Args:  cobra.NoArgs,
+	}
+	name, flag := labFlag(c), daemonFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := lab.Available(); err != nil {
+			return err
+		}
+		binary, err := daemon(*flag)
+		if err != nil {
+			return err
+		}
+		log, err := startKeep(c, *name, binary)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), guide, lab.User, lab.Password, log)
+		return err
+	}
+	return c
+}
+
+// startKeep returns where the daemon's log is, in the lab.
+func startKeep(c *cobra.Command, name, binary string) (log string, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	k := exec.Command("/proc/self/exe", "keep", "--lab", name, "--ftpalg", binary)
+	k.Dir = "/"
+	k.ExtraFiles = []*os.File{w}
+	k.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the terminal
+	err = k.Start()
+	_ = w.Close()
+	if err != nil {
+		return "", fmt.Errorf("start the keeper of the lab: %w", err)
+	}
+	// Interrupted here, it would stand although nobody was told so.
+	stop := context.AfterFunc(c.Context(), func() { _ = k.Process.Signal(syscall.SIGTERM) })
+	report, err := io.ReadAll(r)
+	if err != nil {
+		return "", fmt.Errorf("read what the keeper of the lab reports: %w", err)
+	}
+	if log, ok := strings.CutPrefix(string(report), ready+" "); ok && stop() {
+		return log, nil
+	}
+	_ = k.Wait()
+	if c.Context().Err() != nil {
+		return "", c.Context().Err()
+	}
+	return "", errors.New(string(report))
+}
+
+// keep is the copy: it owns the lab until SIGTERM. It reports on file descriptor 3.
+func keep() *cobra.Command {
+	c := &cobra.Command{Use: "keep", Args: cobra.NoArgs, Hidden: true}
+	name, flag := labFlag(c), daemonFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		const fd = 3
+		syscall.CloseOnExec(fd)
+		report := os.NewFile(fd, "report")
+		l, log, err := build(c, *name, *flag)
+		if err != nil {
+			fmt.Fprint(report, err)
+			return err
+		}
+		_, err = fmt.Fprint(report, ready+" "+log)
+		if err = errors.Join(err, report.Close()); err == nil {
+			select {
+			case <-c.Context().Done():
+			case <-l.Done():
+			}
+		}
+		return errors.Join(err, l.Close())
+	}
+	return c
+}
+
+func build(c *cobra.Command, name, binary string) (_ *lab.Lab, log string, err error) {
+	l, err := lab.New(c.Context(), lab.Options{Name: name, Ruleset: lab.Ruleset("stateful")})
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if _, err := l.StartVSFTPD(c.Context(), lab.VSFTPDOptions{}); err != nil {
+		return nil, "", err
+	}
+	d, err := l.StartDaemon(c.Context(), lab.DaemonOptions{Binary: binary})
+	if err != nil {
+		return nil, "", err
+	}
+	return l, d.LogFile, nil
+}

@@ -1,0 +1,286 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// The line is as nft would write it, at the top, and everything else stays.
+func TestAnchorLine(t *testing.T) {
+	const base = `table %s filter {
+		chain forward { type filter hook forward priority filter; policy drop; tcp dport 21 accept; }
+		chain output { type filter hook output priority filter; policy accept; }
+	}`
+	for _, tt := range []struct {
+		family string
+		tag    Tag
+		line   string
+	}{
+		{"inet", Tag{Label: 126}, "ct label 126 accept"},
+		{"inet", Tag{Label: 0}, "ct label 0 accept"},
+		{"inet", Tag{Mark: 0x200, Mask: 0x300}, "ct mark & 0x00000300 == 0x00000200 accept"},
+		{"inet", Tag{Mark: 0x200, Mask: ^uint32(0)}, "ct mark 0x00000200 accept"},
+		{"ip", Tag{Label: 126}, "ct label 126 accept"},
+		{"ip6", Tag{Label: 126}, "ct label 126 accept"},
+	} {
+		t.Run(tt.family+" "+tt.line, func(t *testing.T) {
+			inNamespace(t)
+			load(t, strings.Replace(base, "%s", tt.family, 1))
+			before := nft(t, "list", "ruleset")
+			for _, chain := range []string{"forward", "output"} {
+				nft(t, "insert", "rule", tt.family, "filter", chain, tt.line+` comment "inserted by ftpalg"`)
+			}
+			want, wantCode := nft(t, "list", "ruleset"), nft(t, "--debug=netlink", "list", "ruleset")
+
+			inNamespace(t)
+			load(t, strings.Replace(base, "%s", tt.family, 1))
+			a, err := OpenAnchor(tt.family+" filter", []string{"forward", "output"}, tt.tag)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Close()
+			for _, wantInserted := range []bool{true, false, false} {
+				if inserted, err := a.Ensure(); inserted != wantInserted || err != nil {
+					t.Errorf("Ensure = %v, %v, want %v", inserted, err, wantInserted)
+				}
+			}
+			if diff := cmp.Diff(want, nft(t, "list", "ruleset")); diff != "" {
+				t.Errorf("-nft +Ensure:\n%s", diff)
+			}
+			if diff := cmp.Diff(wantCode, nft(t, "--debug=netlink", "list", "ruleset")); diff != "" {
+				t.Errorf("-nft +Ensure:\n%s", diff)
+			}
+			for range 2 {
+				if err := a.Remove(); err != nil {
+					t.Error(err)
+				}
+				if diff := cmp.Diff(before, nft(t, "list", "ruleset")); diff != "" {
+					t.Errorf("-before +Remove:\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// What an earlier process left serves, if it is the same, and goes otherwise. What the
+// operator wrote stays, however alike.
+func TestAnchorOfEarlierProcess(t *testing.T) {
+	inNamespace(t)
+	load(t, operator)
+	anchor(t, "inet filter", []string{"forward"}, Tag{Label: 126}).Close()
+	left := nft(t, "list", "ruleset")
+	a, err := OpenAnchor("inet filter", []string{"forward"}, Tag{Label: 126})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if inserted, err := a.Ensure(); inserted || err != nil {
+		t.Errorf("the line of an earlier process: Ensure = %v, %v", inserted, err)
+	}
+	if got := nft(t, "list", "ruleset"); got != left {
+		t.Errorf("there is\n%s, and was\n%s", got, left)
+	}
+
+	nft(t, "insert", "rule", "inet", "filter", "forward", `ct label 126 accept comment "ftpalg"`)
+	nft(t, "insert", "rule", "inet", "filter", "forward", `ct label 126 accept comment "inserted by ftpalg"`)
+	b := anchor(t, "inet filter", []string{"forward"}, Tag{Label: 7})
+	got := nft(t, "list", "ruleset")
+	if strings.Count(got, "inserted by ftpalg") != 1 || !strings.Contains(got, `ct label 7 accept comment "inserted by ftpalg"`) {
+		t.Errorf("with another label there is\n%s", got)
+	}
+	if err := b.Remove(); err != nil {
+		t.Error(err)
+	}
+	if got := nft(t, "list", "ruleset"); !strings.Contains(got, `ct label 126 accept comment "ftpalg"`) {
+		t.Errorf("the operator's line is gone:\n%s", got)
+	}
+}
+
+// Errors name what is missing.
+func TestAnchorMissing(t *testing.T) {
+	inNamespace(t)
+	load(t, operator)
+	for _, tt := range []struct{ table, chain, want string }{
+		{"inet nosuch", "forward", "there is no nft table inet nosuch"},
+		{"ip filter", "forward", "there is no nft table ip filter"},
+		{"inet filter", "FORWARD", "there is no chain FORWARD in nft table inet filter"},
+	} {
+		a, err := OpenAnchor(tt.table, []string{tt.chain}, Tag{Label: 126})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ensured := a.Ensure()
+		_, accepts := a.Accepts()
+		for _, err := range []error{ensured, accepts} {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, unix.ENOENT) {
+				t.Errorf("%v, want ENOENT and %q", err, tt.want)
+			}
+		}
+		if err := a.Remove(); err != nil {
+			t.Errorf("nothing to remove: %v", err)
+		}
+		a.Close()
+	}
+	for _, table := range []string{"filter", "inet", "inet ", "arp filter", "inet filter x", ""} {
+		if _, err := OpenAnchor(table, []string{"forward"}, Tag{Label: 126}); err == nil {
+			t.Errorf("table %q: no error", table)
+		}
+	}
+	if _, err := OpenAnchor("inet filter", nil, Tag{Label: 126}); err == nil {
+		t.Error("no chain: no error")
+	}
+	if _, err := OpenAnchor("inet filter", []string{"forward"}, Tag{Label: 128}); err == nil {
+		t.Error("label 128: no error")
+	}
+}
+
+// watch runs Watch for the time of the test and returns what it reports.
+func watch(t *testing.T, a *Anchor) <-chan error {
+	ctx, cancel := context.WithCancel(context.Background())
+	reports, done := make(chan error, 100), make(chan error)
+	go func() { done <- a.Watch(ctx, func(err error) { reports <- err }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+	return reports
+}
+
+// next returns the next report, which comes within a second.
+func next(t *testing.T, reports <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-reports:
+		return err
+	case <-time.After(time.Second):
+		t.Fatal("no report within a second")
+		return nil
+	}
+}
+
+// quiet fails the test if there is a report.
+func quiet(t *testing.T, reports <-chan error) {
+	t.Helper()
+	select {
+	case err := <-reports:
+		t.Errorf("a report without a reason: %v", err)
+	case <-time.After(3 * watchEvery):
+	}
+}
+
+func TestAnchorWatch(t *testing.T) {
+	inNamespace(t)
+	load(t, operator)
+	a := anchor(t, "inet filter", []string{"forward"}, Tag{Label: 126})
+	want := nft(t, "list", "ruleset")
+	reports := watch(t, a)
+	quiet(t, reports)
+
+	// The reload of a firewall, in one transaction: the new line at the top has the handle
+	// that ours had.
+	for range 3 {
+		load(t, "flush ruleset"+operator)
+		if err := next(t, reports); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(want, nft(t, "list", "ruleset")); diff != "" {
+			t.Errorf("-before +after the reload:\n%s", diff)
+		}
+	}
+	quiet(t, reports)
+
+	// The same in steps, with a while in which there is no table.
+	nft(t, "flush", "ruleset")
+	if err := next(t, reports); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("without a table: %v, want ENOENT", err)
+	}
+	quiet(t, reports) // it is told once
+	load(t, operator)
+	if err := next(t, reports); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(want, nft(t, "list", "ruleset")); diff != "" {
+		t.Errorf("-before +after the reload:\n%s", diff)
+	}
+
+	// Only the line is taken away.
+	load(t, "flush chain inet filter forward")
+	if err := next(t, reports); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAccepts(t *testing.T) {
+	label, mark := Tag{Label: 126}, Tag{Mark: 0x200, Mask: 0x300}
+	whole := Tag{Mark: 0x200, Mask: ^uint32(0)}
+	for _, tt := range []struct {
+		tag  Tag
+		rule string
+		want bool
+	}{
+		{label, "ct label 126 accept", true},
+		{label, "ct label 126 counter accept comment \"mine\"", true},
+		{label, "ct state new ct label 126 accept", true},
+		{label, "meta l4proto tcp ct label 126 log accept", true},
+		{label, "jump other", true},
+		{label, "goto other", true},
+		{label, "ct state vmap { new : jump other }", false}, // not seen
+		{label, "ct label 125 accept", false},
+		{label, "ct label != 126 accept", false},
+		{label, "ct label 126 drop", false},
+		{label, "ct label 126 counter", false},
+		{label, "ct label set 126 accept", false},
+		{label, "ct mark 126 accept", false},
+		{label, "accept", false},
+		{label, "ct state established accept", false},
+		{mark, "ct mark & 0x300 == 0x200 accept", true},
+		{mark, "ct mark & 0x200 == 0x200 accept", true},
+		{mark, "ct mark & 0x200 != 0 accept", true},
+		{mark, "ct mark & 0x100 == 0 accept", true},
+		{mark, "ct mark & 0x300 == 0x300 accept", false},
+		{mark, "ct mark & 0x700 == 0x200 accept", false}, // 0x400 is not ours
+		{mark, "ct mark 0x200 accept", false},
+		{mark, "ct mark & 0x200 == 0 accept", false},
+		{mark, "ct mark set 0x200 accept", false},
+		{mark, "meta mark & 0x300 == 0x200 accept", false},
+		{whole, "ct mark 0x200 accept", true},
+		{whole, "ct mark != 0 accept", true},
+		{whole, "ct mark 0x201 accept", false},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			inNamespace(t)
+			load(t, `table inet filter {
+				chain other { `+tt.tag.String()+` accept; jump more; }
+				chain more { counter; }
+				chain forward { type filter hook forward priority 7; policy drop; tcp dport 21 accept; `+tt.rule+`; }
+				chain plain { }
+			}`)
+			a, err := OpenAnchor("inet filter", []string{"plain", "forward"}, tt.tag)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Close()
+			got, err := a.Accepts()
+			want := []Chain{{Name: "plain"}, {Name: "forward", Hook: "forward", Priority: 7, Accepts: tt.want}}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%v, -want +got:\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestBetween(t *testing.T) {
+	for priority, want := range map[int]bool{-150: false, -10: false, -9: true, 0: true, 9: true, 10: false, 50: false} {
+		if got := (Chain{Priority: priority}).Between(); got != want {
+			t.Errorf("priority %d: %v, want %v", priority, got, want)
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package nft
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	nfqueue "github.com/florianl/go-nfqueue/v2"
+
+	"github.com/ftpalg/ftpalg/alg"
+)
+
+// segment is a packet that came to a queue.
+type segment struct {
+	queue        int // from the first one on
+	sport, dport uint16
+	flags        byte
+	payload      int
+}
+
+func (s segment) String() string {
+	flags := s.flags & (fin | syn | rst | ack)
+	return fmt.Sprintf("%d>%d flags %#x payload %d", s.sport, s.dport, flags, s.payload)
+}
+
+// listener takes packets from the queues of the table and lets them pass.
+type listener struct {
+	mu   sync.Mutex
+	segs []segment
+}
+
+// newListener listens on the host for the time of the test.
+func newListener(t testing.TB, h *host, cfg Config) *listener {
+	t.Helper()
+	l := new(listener)
+	for q := range cfg.Workers {
+		var nfq *nfqueue.Nfqueue
+		ctx, cancel := context.WithCancel(context.Background())
+		h.run(t, func() (err error) {
+			nfq, err = nfqueue.Open(&nfqueue.Config{
+				NfQueue: cfg.Queue + uint16(q), MaxPacketLen: 0xffff, Copymode: nfqueue.NfQnlCopyPacket,
+			})
+			if err != nil {
+				return err
+			}
+			return nfq.RegisterWithErrorFunc(ctx, func(a nfqueue.Attribute) int {
+				l.add(q, *a.Payload)
+				nfq.SetVerdict(*a.PacketID, nfqueue.NfAccept)
+				return 0
+			}, func(error) int { return 0 })
+		})
+		t.Cleanup(func() {
+			cancel()
+			nfq.Close()
+		})
+	}
+	return l
+}
+
+func (l *listener) add(queue int, b []byte) {
+	tcp := b[40:] // IPv6 without extensions
+	if b[0]>>4 == 4 {
+		tcp = b[int(b[0]&15)*4:]
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segs = append(l.segs, segment{
+		queue, binary.BigEndian.Uint16(tcp), binary.BigEndian.Uint16(tcp[2:]),
+		tcp[13], len(tcp) - int(tcp[12]>>4)*4,
+	})
+}
+
+// take returns what came since the last call, when nothing more is on its way.
+func (l *listener) take() []segment {
+	time.Sleep(150 * time.Millisecond)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	segs := l.segs
+	l.segs = nil
+	return segs
+}
+
+// want fails the test if other segments came than these, in any order.
+func (l *listener) want(t *testing.T, what string, want ...string) []segment {
+	t.Helper()
+	segs := l.take()
+	var got []string
+	for _, s := range segs {
+		got = append(got, s.String())
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: diverted was\n  %s\nwant\n  %s", what, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+	return segs
+}
+
+// The dialogue is diverted from the SYN/ACK to the FIN of both sides, on one queue, and
+// pure ACKs are not. A released connection is left alone, until a new one takes its
+// place.
+func TestDivert(t *testing.T) {
+	for _, flow := range []alg.Flow{control4, control6} {
+		t.Run(flow.Client.String(), func(t *testing.T) {
+			n, table := newGateway(t, func(*Config, *Caps) {})
+			needs(t, table.caps.InnerHeader, "@ih")
+			l := newListener(t, n.gateway, table.cfg)
+			n.server.listen(t, flow.Server)
+			set := "released4"
+			if flow.Client.Addr().Is6() {
+				set = "released6"
+			}
+			released := func(want bool) {
+				t.Helper()
+				n.gateway.do(t, func() {
+					if got := elements(t, set); (got != "") != want {
+						t.Errorf("set %s has %q", set, got)
+					}
+				})
+			}
+
+			c := n.client.dial(t, flow.Client, flow.Server, true)
+			segs := l.want(t, "handshake", "21>50000 flags 0x12 payload 0")
+			echo(t, c)
+			segs = append(segs, l.want(t, "echo", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")...)
+
+			commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: flow})
+			echo(t, c)
+			l.want(t, "released")
+			released(true)
+			commit(t, table, alg.Op{Kind: alg.OpDivert, Flow: flow})
+			echo(t, c)
+			l.want(t, "diverted again", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
+			c.Close()
+			segs = append(segs, l.want(t, "end", "50000>21 flags 0x11 payload 0", "21>50000 flags 0x11 payload 0")...)
+			for _, s := range segs {
+				if s.queue != segs[0].queue {
+					t.Errorf("%v came to queue %d, the handshake to %d", s, s.queue, segs[0].queue)
+				}
+			}
+
+			commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: flow})
+			c = n.client.dial(t, flow.Client, flow.Server, true)
+			l.want(t, "a new connection between the same ends", "21>50000 flags 0x12 payload 0")
+			released(false)
+			echo(t, c)
+			l.want(t, "its echo", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
+		})
+	}
+}
+
+// A packet of a released connection starts its hour anew.
+func TestReleasedIsRefreshed(t *testing.T) {
+	n, table := newGateway(t, func(*Config, *Caps) {})
+	l := newListener(t, n.gateway, table.cfg)
+	n.server.listen(t, control4.Server)
+	c := n.client.dial(t, control4.Client, control4.Server, true)
+	echo(t, c)
+	l.take()
+	expires := func() (list string) {
+		n.gateway.do(t, func() { list = nft(t, "list", "set", "inet", "ftpalg", "released4") })
+		return list
+	}
+	commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: control4})
+	time.Sleep(1100 * time.Millisecond)
+	if got := expires(); !strings.Contains(got, "expires 59m58s") {
+		t.Errorf("after 1.1 s of silence:\n%s", got)
+	}
+	echo(t, c)
+	if got := expires(); !strings.Contains(got, "expires 59m59s") {
+		t.Errorf("after a packet:\n%s", got)
+	}
+	l.want(t, "released")
+}
+
+// Without @ih all packets are diverted, so that the dialogue is read all the same.
+func TestDivertWithoutInnerHeader(t *testing.T) {
+	n, table := newGateway(t, func(_ *Config, caps *Caps) { caps.InnerHeader = false })
+	l := newListener(t, n.gateway, table.cfg)
+	n.server.listen(t, control4.Server)
+	n.client.dial(t, control4.Client, control4.Server, true)
+	l.want(t, "handshake", "50000>21 flags 0x2 payload 0", "21>50000 flags 0x12 payload 0", "50000>21 flags 0x10 payload 0")
+}
+
+// Other ports are nobody's business, and neither is what the operator's chain drops.
+func TestDivertOnlyWhatIsAccepted(t *testing.T) {
+	n, table := newGateway(t, func(c *Config, _ *Caps) { c.Ports = []uint16{21, 2121} })
+	n.gateway.load(t, `insert rule inet filter forward tcp dport 2122 accept
+		insert rule inet filter forward tcp dport 2121 accept
+		insert rule inet filter forward tcp dport { 21, 2121 } meta length > 500 drop`)
+	l := newListener(t, n.gateway, table.cfg)
+	for _, p := range []uint16{2121, 2122} {
+		server := port(control4.Server, p)
+		n.server.listen(t, server)
+		c := n.client.dial(t, port(control4.Client, 0), server, true)
+		echo(t, c)
+		segs := l.take()
+		if got := len(segs) > 0; got != (p == 2121) {
+			t.Errorf("port %d: diverted is %v", p, segs)
+		}
+		if p == 2121 {
+			c.Write(make([]byte, 1000))
+			l.want(t, "what the operator drops")
+		}
+	}
+}
+
+// While no one listens, control packets pass or do not, as configured.
+func TestNobodyListens(t *testing.T) {
+	for _, bypass := range []bool{true, false} {
+		t.Run(fmt.Sprintf("bypass=%v", bypass), func(t *testing.T) {
+			n, _ := newGateway(t, func(c *Config, _ *Caps) { c.Bypass = bypass })
+			n.server.listen(t, control4.Server)
+			n.client.dial(t, control4.Client, control4.Server, bypass)
+		})
+	}
+}
+
+// A single host, behind a filter of its own: pinholes out of it and into it.
+func TestSingleHost(t *testing.T) {
+	n := newNetwork(t)
+	n.gateway.load(t, "flush ruleset")
+	const filter = `table inet filter {
+		chain input { type filter hook input priority filter; policy drop;
+			ct state established,related accept; tcp dport 21 accept; icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept; }
+		chain output { type filter hook output priority filter; policy drop;
+			ct state established,related accept; tcp dport 21 accept; icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept; }
+	}`
+	n.server.load(t, filter)
+	cfg := defaults()
+	cfg.Hooks = []string{"input", "output"}
+	var table *Table
+	n.server.do(t, func() {
+		table = install(t, cfg, probe(t))
+		anchor(t, "inet filter", cfg.Hooks, cfg.Tag)
+	})
+	l := newListener(t, n.server, cfg)
+	n.server.listen(t, control4.Server)
+	c := n.client.dial(t, control4.Client, control4.Server, true)
+	echo(t, c)
+	l.want(t, "control connection", "21>50000 flags 0x12 payload 0",
+		"50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
+
+	for _, p := range []alg.Pinhole{active4, active6, passive4, passive6} {
+		src, dst := n.server, n.client
+		if p.Mode == alg.Passive {
+			src, dst = n.client, n.server
+		}
+		from := netip.AddrPortFrom(p.Source, p.SourcePort)
+		dst.listen(t, p.Dest)
+		src.dial(t, from, p.Dest, false)
+		commit(t, table, opened(p))
+		echo(t, src.dial(t, from, p.Dest, true))
+		wantUnused(t, table, p, false)
+		src.dial(t, port(from, 0), p.Dest, false)
+	}
+}
