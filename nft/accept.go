@@ -223,9 +223,8 @@ func (t Tag) satisfiesXT(m *expr.Match) bool {
 	}
 	switch b := *info; {
 	case m.Name == "connlabel" && t.Mask == 0 && len(b) >= 4:
-		const invert = 1 // XT_CONNLABEL_OP_INVERT
-		bit, options := binary.NativeEndian.Uint16(b), binary.NativeEndian.Uint16(b[2:])
-		return bit == uint16(t.Label) && options&invert == 0
+		bit, options := binary.NativeEndian.Uint16(b), binary.NativeEndian.Uint16(b[2:]) // to invert, to set
+		return bit == uint16(t.Label) && options == 0
 	case m.Name == "connmark" && t.Mask != 0 && len(b) >= 9:
 		mark, mask := binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[4:])
 		return mask != 0 && mask&^t.Mask == 0 && t.Mark&mask == mark && b[8] == 0

@@ -132,7 +132,7 @@ func TestAcceptsIptables(t *testing.T) {
 		want  bool
 	}{
 		{"label", byLabel, label(126, 0), true},
-		{"label, and sets it", byLabel, label(126, 2), true},
+		{"label, and sets it", byLabel, label(126, 2), false},
 		{"another label", byLabel, label(125, 0), false},
 		{"not the label", byLabel, label(126, 1), false},
 		{"a mark", byLabel, mark(126, 0xff, 0), false},

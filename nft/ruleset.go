@@ -163,6 +163,10 @@ func newPinholes(cfg Config) chain {
 // SYN/ACK, which has both initial sequence numbers, and what ends the connection.
 // Pure ACKs stay in the kernel, and so do connections that were released; but a SYN
 // begins a new connection, whatever was released between its ends before.
+//
+// What conntrack calls invalid is diverted like the rest: a receiver may think better
+// of it. Fragments are whole here, as the `ct state` of the other chain turns on the
+// reassembly that conntrack needs (nf_ct_netns_get).
 func newDivert(cfg Config, caps Caps) (commands, replies chain) {
 	divert := queue(cfg, caps)
 	direction := func(name string, client func(family) key, also ...rule) chain {

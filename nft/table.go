@@ -31,7 +31,7 @@ type Table struct {
 
 // Install puts the table in place, in one transaction that also takes away what an
 // earlier process left. The error is ErrInUse if the table has another living owner,
-// and otherwise wraps the kernel's errno.
+// ErrPermission without CAP_NET_ADMIN, and otherwise wraps the kernel's errno.
 //
 // The network namespace is that of the calling thread.
 func Install(cfg Config, caps Caps) (*Table, error) {
@@ -100,13 +100,16 @@ func (t *Table) install() error {
 			t.conn.AddRule(&nftables.Rule{Table: table, Chain: chains[i], Exprs: r.exprs()})
 		}
 	}
-	if err := t.conn.Flush(); err != nil {
-		if errors.Is(err, unix.EPERM) && t.owned() {
-			return ErrInUse
-		}
+	switch err := t.conn.Flush(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM) && t.owned():
+		return ErrInUse
+	case errors.Is(err, unix.EPERM):
+		return ErrPermission
+	default:
 		return fmt.Errorf("installing nft table inet %s: %w", tableName, err)
 	}
-	return nil
 }
 
 func (t *Table) addSets(table *nftables.Table, sets []set) error {

@@ -209,7 +209,7 @@ func TestProbe(t *testing.T) {
 }
 
 // Someone without privileges is told so.
-func TestProbeWithoutCapability(t *testing.T) {
+func TestWithoutCapability(t *testing.T) {
 	inNamespace(t)
 	var data [2]unix.CapUserData // none
 	if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
@@ -217,6 +217,9 @@ func TestProbeWithoutCapability(t *testing.T) {
 	}
 	if _, err := Probe(); !errors.Is(err, ErrPermission) {
 		t.Errorf("Probe without CAP_NET_ADMIN: %v, want ErrPermission", err)
+	}
+	if _, err := Install(defaults(), Caps{}); !errors.Is(err, ErrPermission) {
+		t.Errorf("Install without CAP_NET_ADMIN: %v, want ErrPermission", err)
 	}
 }
 

@@ -206,4 +206,24 @@ func TestOnlyNewSYN(t *testing.T) {
 	c.Write([]byte("hello"))
 	time.Sleep(100 * time.Millisecond)
 	wantUnused(t, table, active4, true)
+
+	// A SYN that conntrack does not see cannot bear the tag.
+	n.gateway.load(t, `table inet raw {
+		chain prerouting { type filter hook prerouting priority raw; notrack; }
+	}`)
+	n.server.dial(t, netip.AddrPortFrom(active4.Source, 20), active4.Dest, false)
+	wantUnused(t, table, active4, true)
+}
+
+// A connection that fits two pinholes uses up one.
+func TestOnePinholeAConnection(t *testing.T) {
+	n, table := newGateway(t, func(*Config, *Caps) {})
+	n.client.listen(t, active4.Dest)
+	alike := alg.Pinhole{Mode: alg.Passive, Source: active4.Source, Dest: active4.Dest}
+	commit(t, table, opened(active4), opened(alike))
+	n.server.dial(t, netip.AddrPortFrom(active4.Source, 20), active4.Dest, true)
+	wantUnused(t, table, active4, false)
+	wantUnused(t, table, alike, true)
+	n.server.dial(t, netip.AddrPortFrom(active4.Source, 0), active4.Dest, true)
+	wantUnused(t, table, alike, false)
 }

@@ -16,23 +16,33 @@ const (
 	binDir     = "/run/lab/bin"
 )
 
-// packages names the Debian package of each program whose package is called otherwise.
+// packages names the Debian package of the programs that the lab and its users run.
 var packages = map[string]string{
-	"nft":    "nftables",
-	"ip":     "iproute2",
-	"mount":  "mount",
-	"setsid": "util-linux",
+	"conntrack": "conntrack",
+	"curl":      "curl",
+	"ip":        "iproute2",
+	"lftp":      "lftp",
+	"mount":     "mount",
+	"nft":       "nftables",
+	"nmap":      "nmap",
+	"tcpdump":   "tcpdump",
+	"tnftp":     "tnftp",
+	"tshark":    "tshark",
+	"vsftpd":    "vsftpd",
 }
 
 // MissingError says that a program is not installed.
 type MissingError struct {
 	Program string
-	Package string // of Debian
+	Package string // of Debian; empty: not known
 }
 
 // Error names the program and the package.
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s is not installed (Debian package %s)", e.Program, e.Package)
+	if e.Package == "" {
+		return e.Program + " is not installed"
+	}
+	return fmt.Sprintf("%s is not installed: it is in the Debian package %s", e.Program, e.Package)
 }
 
 // Unwrap makes errors.Is(err, exec.ErrNotFound) true.
@@ -71,9 +81,5 @@ func lookPath(name string) (string, error) {
 			return path, nil
 		}
 	}
-	pkg, ok := packages[name]
-	if !ok {
-		pkg = name
-	}
-	return name, &MissingError{Program: name, Package: pkg}
+	return name, &MissingError{Program: name, Package: packages[name]}
 }

@@ -24,7 +24,7 @@ const divertedPort = 9
 
 // namespace puts the test's goroutine, which may not be left, into a new network
 // namespace. Sockets are to be opened there; then others may use them.
-func namespace(t *testing.T, mtu int) {
+func namespace(t testing.TB, mtu int) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it makes a network namespace")
@@ -47,7 +47,7 @@ func namespace(t *testing.T, mtu int) {
 
 // divert sends what goes to divertedPort to a queue, without bypass. The xtables
 // target is there on kernels without the nft queue statement too.
-func divert(t *testing.T, number uint16) {
+func divert(t testing.TB, number uint16) {
 	t.Helper()
 	c, err := nftables.New()
 	if err != nil {
@@ -98,7 +98,7 @@ func readProc(t *testing.T, number uint16) (p proc, ok bool) {
 }
 
 // receiver listens for diverted datagrams, with room for many.
-func receiver(t *testing.T, address string) *net.UDPConn {
+func receiver(t testing.TB, address string) *net.UDPConn {
 	t.Helper()
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(address), Port: divertedPort})
 	if err != nil {
@@ -121,7 +121,7 @@ func receiver(t *testing.T, address string) *net.UDPConn {
 }
 
 // sender sends datagrams to a receiver.
-func sender(t *testing.T, to *net.UDPConn) *net.UDPConn {
+func sender(t testing.TB, to *net.UDPConn) *net.UDPConn {
 	t.Helper()
 	c, err := net.DialUDP("udp", nil, to.LocalAddr().(*net.UDPAddr))
 	if err != nil {
@@ -132,7 +132,7 @@ func sender(t *testing.T, to *net.UDPConn) *net.UDPConn {
 }
 
 // open opens a queue that is closed with the test.
-func open(t *testing.T, c Config) *Queue {
+func open(t testing.TB, c Config) *Queue {
 	t.Helper()
 	q, err := Open(c)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 
 // serve runs handle on a queue until the returned function is called, which waits
 // for Run.
-func serve(t *testing.T, q *Queue, handle func([]Packet) error) (stop func()) {
+func serve(t testing.TB, q *Queue, handle func([]Packet) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
