@@ -17,10 +17,11 @@ const (
 	accepted        // and its 200
 	open            // the packet filter admits the connection, or will with this batch
 	used            // it came
+	closed          // nothing is admitted any more
 )
 
 func (s state) String() string {
-	return [...]string{"none", "announced", "accepted", "open", "used"}[s]
+	return [...]string{"none", "announced", "accepted", "open", "used", "closed"}[s]
 }
 
 // announcement is the one live announcement of a session.
@@ -211,6 +212,9 @@ func (w *Worker) dropAnnouncement(s *session, reason string) {
 // through before carries on: it lives in conntrack, not in the pinhole.
 func (w *Worker) closePinhole(s *session, reason string) {
 	a := &s.ann
+	if a.state == none || a.state == closed {
+		return
+	}
 	if a.state == open {
 		if a.inForce {
 			unused, err := w.Pinholes.Unused(a.pinhole)
@@ -224,11 +228,9 @@ func (w *Worker) closePinhole(s *session, reason string) {
 			w.do(s, Op{Kind: OpClose, Pinhole: a.pinhole})
 		}
 	}
-	if a.state != none {
-		w.tellPinhole(s, PinholeClosed, reason)
-	}
+	w.tellPinhole(s, PinholeClosed, reason)
 	s.hole.stop()
-	a.clear()
+	a.state = closed
 }
 
 func (w *Worker) tellPinhole(s *session, k Kind, reason string) { w.tell(w.pinholeEvent(s, k, reason)) }

@@ -27,6 +27,10 @@ const (
 	condemned
 )
 
+func (p phase) String() string {
+	return [...]string{"greeting", "dialogue", "encrypted", "unhelped", "ended", "ended"}[p]
+}
+
 // login is what is known of the client's being logged in.
 type login uint8
 

@@ -1,0 +1,42 @@
+package alg
+
+import (
+	"net/netip"
+	"time"
+)
+
+// SessionInfo is what is to be told of a session at one moment.
+type SessionInfo struct {
+	ID     uint64
+	Client netip.AddrPort
+	Server netip.AddrPort
+	State  string // "greeting", "dialogue", "encrypted", "unhelped" or "ended"
+	Login  bool   // somebody is logged in, or is taken to be
+}
+
+// PinholeInfo is what is to be told of the last announcement of a session.
+type PinholeInfo struct {
+	State    string // "announced", "accepted", "open", "used" or "closed"
+	Pinhole  Pinhole
+	OpenedAt time.Time // zero: it never opened
+	Session  uint64
+}
+
+// Snapshot returns all sessions, and the last announcement of each that had one, in no
+// order.
+func (w *Worker) Snapshot() ([]SessionInfo, []PinholeInfo) {
+	sessions := make([]SessionInfo, 0, len(w.sessions))
+	var pinholes []PinholeInfo
+	for _, s := range w.sessions {
+		sessions = append(sessions, SessionInfo{
+			ID: s.id, Client: s.flow.Client, Server: s.flow.Server,
+			State: s.phase.String(), Login: s.login != loggedOut,
+		})
+		if s.ann.state != none {
+			pinholes = append(pinholes, PinholeInfo{
+				State: s.ann.state.String(), Pinhole: s.ann.pinhole, OpenedAt: s.ann.openedAt, Session: s.id,
+			})
+		}
+	}
+	return sessions, pinholes
+}
