@@ -17,6 +17,8 @@ type SessionInfo struct {
 // PinholeInfo is what is to be told of the last announcement of a session.
 type PinholeInfo struct {
 	State    string // "announced", "accepted", "open", "used" or "closed"
+	Client   netip.AddrPort
+	Server   netip.AddrPort
 	Pinhole  Pinhole
 	OpenedAt time.Time // zero: it never opened
 	Session  uint64
@@ -34,7 +36,8 @@ func (w *Worker) Snapshot() ([]SessionInfo, []PinholeInfo) {
 		})
 		if s.ann.state != none {
 			pinholes = append(pinholes, PinholeInfo{
-				State: s.ann.state.String(), Pinhole: s.ann.pinhole, OpenedAt: s.ann.openedAt, Session: s.id,
+				State: s.ann.state.String(), Client: s.flow.Client, Server: s.flow.Server,
+				Pinhole: s.ann.pinhole, OpenedAt: s.ann.openedAt, Session: s.id,
 			})
 		}
 	}

@@ -32,17 +32,17 @@ type WorkerConfig struct {
 
 // Stats counts what a Worker met. All numbers only grow.
 type Stats struct {
-	Packets    uint64 // given to Batch
-	Unreadable uint64 // passed: not a whole TCP segment
-	Checksum   uint64 // passed unread: wrong TCP checksum
-	Outside    uint64 // passed unread: sequence number out of any window
-	Unhelped   uint64 // passed unread: no room for a session
-	Conflicts  uint64 // dropped: bytes that differ from those that passed
-	Held       uint64 // kept back until a gap was filled
-	Unheld     uint64 // dropped: no room to keep them back
-	Expired    uint64 // dropped: the gap was not filled in time
-	Lost       uint64 // times that bytes had gone by unseen
-	Failures   uint64 // changes that the packet filter refused
+	Packets    uint64 `json:"packets"`    // given to Batch
+	Unreadable uint64 `json:"unreadable"` // passed: not a whole TCP segment
+	Checksum   uint64 `json:"checksum"`   // passed unread: wrong TCP checksum
+	Outside    uint64 `json:"outside"`    // passed unread: sequence number out of any window
+	Unhelped   uint64 `json:"unhelped"`   // passed unread: no room for a session
+	Conflicts  uint64 `json:"conflicts"`  // dropped: bytes that differ from those that passed
+	Held       uint64 `json:"held"`       // kept back until a gap was filled
+	Unheld     uint64 `json:"unheld"`     // dropped: no room to keep them back
+	Expired    uint64 `json:"expired"`    // dropped: the gap was not filled in time
+	Lost       uint64 `json:"lost"`       // times that bytes had gone by unseen
+	Failures   uint64 `json:"failures"`   // changes that the packet filter refused
 }
 
 // Worker follows the control connections of one queue. It is not safe for

@@ -1,13 +1,10 @@
 package nft
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/alg"
@@ -17,8 +14,9 @@ var _ alg.Pinholes = (*Table)(nil)
 
 // Commit makes all changes in one transaction, in order, and returns after the kernel
 // has acknowledged it. After an error none of them is in force. The error wraps the
-// kernel's errno: ENFILE, a set is full; ENOENT, another process took the table away
-// (see Restore).
+// kernel's errno: EINVAL, a value that makes no sense; ENFILE, a set is full; ENOENT,
+// another process took the table away (see Restore); ENOBUFS, twice the kernel had no
+// memory for an answer, and what is in force is not known.
 //
 // It takes one system call to send and two to receive, and nothing from the heap.
 func (t *Table) Commit(ops []alg.Op) error {
@@ -98,31 +96,6 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 	return nil
 }
 
-// write writes a message about the element.
-func (e *element) write(m *messages, typ, flags uint16, seq uint32) {
-	message := m.begin(typ, flags, seq)
-	m.str(unix.NFTA_SET_ELEM_LIST_TABLE, tableName)
-	m.str(unix.NFTA_SET_ELEM_LIST_SET, e.set, e.family)
-	list := m.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
-	elem := m.nest(unix.NFTA_LIST_ELEM)
-	k := m.nest(unix.NFTA_SET_ELEM_KEY)
-	m.bytes(unix.NFTA_DATA_VALUE, e.key[:e.keyLen])
-	m.close(k)
-	if typ == unix.NFT_MSG_NEWSETELEM {
-		if e.timeout != 0 {
-			m.uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(e.timeout.Milliseconds()))
-		}
-		if e.once {
-			x := m.nest(unix.NFTA_SET_ELEM_EXPR)
-			m.buf = append(m.buf, onePacket...)
-			m.close(x)
-		}
-	}
-	m.close(elem)
-	m.close(list)
-	m.end(message)
-}
-
 // add writes `add element inet ftpalg SET { KEY ... }`.
 func (t *Table) add(e *element, seq uint32, flags uint16) {
 	e.write(&t.out, unix.NFT_MSG_NEWSETELEM, flags|unix.NLM_F_CREATE, seq)
@@ -165,80 +138,17 @@ func (t *Table) Unused(p alg.Pinhole) (bool, error) {
 	return false, fmt.Errorf("looking up %s in nft table inet %s: %w", describePinhole(p), tableName, err)
 }
 
-// element is an element of one of our sets.
-type element struct {
-	set     string
-	family  string   // its suffix
-	key     [40]byte // two addresses and two padded ports at most
-	keyLen  int
-	once    bool // it matches one packet
-	timeout time.Duration
+// describe says what an operation was to do.
+func describe(op alg.Op) string {
+	switch op.Kind {
+	case alg.OpOpen:
+		return "opening " + describePinhole(op.Pinhole)
+	case alg.OpClose:
+		return "closing " + describePinhole(op.Pinhole)
+	}
+	return fmt.Sprintf("releasing or diverting control connection %v to %v", op.Flow.Client, op.Flow.Server)
 }
 
-// onePacket is the marshalled limit statement of a pinhole's element.
-//
-// The rule that finds an element also deletes it, but `delete` does not say whether it
-// was the one to do so (nft_dynset_eval): of two SYNs that look at the same moment, on
-// two CPUs, both would pass. A limit is evaluated under a lock, so one of them does.
-var onePacket = mustMarshal(oneSYN.exprs[0])
-
-func mustMarshal(e expr.Any) []byte {
-	b, err := expr.Marshal(unix.NFPROTO_INET, e)
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// pinhole names the pinhole's element.
-func (e *element) pinhole(p alg.Pinhole, cfg Config) error {
-	name := setPassive
-	if p.Mode == alg.Active {
-		name = activeSet(cfg)
-	}
-	if exact := name == setActive; exact != (p.SourcePort != 0) {
-		return fmt.Errorf("source port %d is not what the table was made for: %w", p.SourcePort, unix.EINVAL)
-	}
-	e.once = true
-	return e.name(name, p.Source, p.SourcePort, p.Dest)
-}
-
-// flow names the element of a released control connection.
-func (e *element) flow(f alg.Flow) error {
-	return e.name(setReleased, f.Client.Addr(), f.Client.Port(), f.Server)
-}
-
-// name sets the key: source, source port if there is one, destination, its port.
-func (e *element) name(set string, src netip.Addr, sport uint16, dst netip.AddrPort) error {
-	e.set, e.family = set, "4"
-	switch {
-	case src.Is4() && dst.Addr().Is4():
-	case src.Is6() && dst.Addr().Is6() && !src.Is4In6() && !dst.Addr().Is4In6():
-		e.family = "6"
-	default:
-		return fmt.Errorf("addresses %v and %v are not of one family: %w", src, dst.Addr(), unix.EINVAL)
-	}
-	e.addr(src)
-	if sport != 0 {
-		e.port(sport)
-	}
-	e.addr(dst.Addr())
-	e.port(dst.Port())
-	return nil
-}
-
-func (e *element) addr(a netip.Addr) {
-	if a.Is4() {
-		b := a.As4()
-		e.keyLen += copy(e.key[e.keyLen:], b[:])
-		return
-	}
-	b := a.As16()
-	e.keyLen += copy(e.key[e.keyLen:], b[:])
-}
-
-// port takes 32 bits, as every field of a concatenation.
-func (e *element) port(p uint16) {
-	binary.BigEndian.PutUint16(e.key[e.keyLen:], p)
-	e.keyLen += 4
+func describePinhole(p alg.Pinhole) string {
+	return fmt.Sprintf("pinhole %v port %d to %v", p.Source, p.SourcePort, p.Dest)
 }

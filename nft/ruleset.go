@@ -121,13 +121,13 @@ func newRuleset(cfg Config, caps Caps) ruleset {
 
 // pinholeSets returns the sets of pinholes.
 func pinholeSets(cfg Config) []set {
-	active := func(f family) set { return set{name: setActive + f.suffix, key: f.ends()} }
+	active := family.ends
 	if cfg.SourcePort == 0 {
-		active = func(f family) set { return set{name: setActiveAny + f.suffix, key: f.anyPort()} }
+		active = family.anyPort
 	}
 	var sets []set
 	for _, f := range families {
-		sets = append(sets, active(f))
+		sets = append(sets, set{name: activeSet(cfg) + f.suffix, key: active(f)})
 	}
 	for _, f := range families {
 		sets = append(sets, set{name: setPassive + f.suffix, key: f.anyPort()})

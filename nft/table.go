@@ -9,8 +9,6 @@ import (
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/ftpalg/ftpalg/alg"
 )
 
 var errClosed = fmt.Errorf("nft table inet %s: %w", tableName, net.ErrClosed)
@@ -184,19 +182,4 @@ func (t *Table) Close() error {
 	}
 	t.conn = nil
 	return nil
-}
-
-// describe says what an operation was to do.
-func describe(op alg.Op) string {
-	switch op.Kind {
-	case alg.OpOpen:
-		return "opening " + describePinhole(op.Pinhole)
-	case alg.OpClose:
-		return "closing " + describePinhole(op.Pinhole)
-	}
-	return fmt.Sprintf("releasing or diverting control connection %v to %v", op.Flow.Client, op.Flow.Server)
-}
-
-func describePinhole(p alg.Pinhole) string {
-	return fmt.Sprintf("pinhole %v port %d to %v", p.Source, p.SourcePort, p.Dest)
 }

@@ -48,7 +48,7 @@ func port(a netip.AddrPort, p uint16) netip.AddrPort { return netip.AddrPortFrom
 func echo(t *testing.T, c net.Conn) {
 	t.Helper()
 	if c == nil {
-		return
+		t.FailNow() // dial said why
 	}
 	c.SetDeadline(time.Now().Add(5 * time.Second))
 	var b [5]byte
@@ -208,6 +208,8 @@ func TestOnlyNewSYN(t *testing.T) {
 	wantUnused(t, table, active4, true)
 
 	// A SYN that conntrack does not see cannot bear the tag.
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
 	n.gateway.load(t, `table inet raw {
 		chain prerouting { type filter hook prerouting priority raw; notrack; }
 	}`)

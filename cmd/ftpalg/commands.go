@@ -59,7 +59,7 @@ func rules() *cobra.Command {
 	return configured("rules", "Print, in nft syntax, what run would install", func(c *cobra.Command, conf *config.Config) error {
 		caps, err := nft.Probe()
 		if err != nil {
-			fmt.Fprintf(c.ErrOrStderr(), "ftpalg: the kernel could not be asked (%v): these are the rules for one that can do everything\n", err)
+			c.PrintErrf("ftpalg: the kernel could not be asked (%v): these are the rules for one that can do everything\n", err)
 			caps = nft.Caps{Owner: true, Persist: true, Queue: true, InnerHeader: true, Destroy: true}
 		}
 		_, err = fmt.Fprint(c.OutOrStdout(), nft.Text(conf.Table, caps))

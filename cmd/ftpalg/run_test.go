@@ -66,7 +66,7 @@ func TestReload(t *testing.T) {
 // told along with what adds it.
 func TestManual(t *testing.T) {
 	namespace(t)
-	manual := guarded + `anchor = "manual"`
+	manual := guarded + "firewall.anchor = 'manual'\n"
 	p := start(t, manual)
 	p.await("msg", "ready")
 	warning := p.find("line", "ct label 126 accept")
@@ -122,8 +122,7 @@ func TestKill(t *testing.T) {
 // With on_absence = "drop" the rules outlive the daemon, and the next one takes over.
 func TestAbsenceDrop(t *testing.T) {
 	namespace(t)
-	config := "control.on_absence = 'drop'\n" + strings.Replace(guarded, "[control]\n", "", 1)
-	config = strings.NewReplacer("hooks", "control.hooks", "workers", "control.workers").Replace(config)
+	config := guarded + "control.on_absence = 'drop'\n"
 	for range 2 {
 		p := start(t, config)
 		p.await("msg", "ready")
@@ -148,50 +147,63 @@ func TestSurroundings(t *testing.T) {
 		before       func(t *testing.T)
 		want         string // a regular expression
 	}{
-		{"a second ftpalg", guarded, func(t *testing.T) { start(t, guarded).await("msg", "ready") }, "^another ftpalg is running in this network namespace$"},
-		{"queue taken", guarded, func(t *testing.T) {
-			q, err := queue.Open(queue.Config{Number: 21001})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = q.Close() })
-		}, `^open NFQUEUE 21001: taken by another program \(.*\)$`},
-		{"no table", guarded + `table = "ip filter"`, func(*testing.T) {}, "ip filter"},
-		{"no chain", strings.Replace(guarded, `["input"]`+"\nworkers", `["input"]`+"\nqueue = 21000\nworkers", 1) + `label = 3`, func(t *testing.T) { load(t, "flush ruleset\ntable inet filter {\n}\n") }, "input"},
-		{"no privilege", guarded, func(t *testing.T) {
-			// Root without CAP_NET_ADMIN, for this thread and what it starts.
-			if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0); err != nil {
-				t.Fatal(err)
-			}
-		}, "CAP_NET_ADMIN"},
+		{
+			"a second ftpalg", guarded,
+			func(t *testing.T) { start(t, guarded).await("msg", "ready") },
+			"^another ftpalg is running in this network namespace$",
+		},
+		{
+			"queue taken", guarded,
+			func(t *testing.T) {
+				q, err := queue.Open(queue.Config{Number: 21001})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = q.Close() })
+			},
+			`^open NFQUEUE 21001: taken by another program \(.*\)$`,
+		},
+		{
+			"no table", guarded + "firewall.table = 'ip filter'\n",
+			func(*testing.T) {},
+			"^there is no nft table ip filter",
+		},
+		{
+			"no chain", guarded,
+			func(t *testing.T) { load(t, "flush ruleset\ntable inet filter {\n}\n") },
+			"^there is no chain input in nft table inet filter",
+		},
+		{
+			"no privilege", guarded,
+			func(t *testing.T) {
+				// Root without CAP_NET_ADMIN, for what this thread starts.
+				if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"CAP_NET_ADMIN",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			namespace(t)
 			c.before(t)
-			before := withoutCounters(t)
+			before := ruleset(t)
 			code, said := start(t, c.config).exit()
 			if code != 1 || !regexp.MustCompile(c.want).MatchString(strings.TrimPrefix(said, "ftpalg: ")) || strings.Contains(said, "\n") {
 				t.Errorf("exit %d, %q", code, said)
 			}
 			t.Log(said)
-			if after := withoutCounters(t); after != before {
+			if after := ruleset(t); after != before {
 				t.Errorf("the ruleset was\n%s\nand is\n%s", before, after)
 			}
 		})
 	}
 }
 
-// withoutCounters lists the ruleset, or nothing where that is not allowed.
-func withoutCounters(t *testing.T) string {
-	t.Helper()
-	out, _ := exec.Command("nft", "list", "ruleset").Output()
-	return string(out)
-}
-
 // The log names what is configured but not there yet.
 func TestMetricsAreAnnounced(t *testing.T) {
 	namespace(t)
-	p := start(t, guarded+"[metrics]\nlisten = '127.0.0.1:9921'\n[log]\nlevel = 'warn'\nformat = 'text'")
+	p := start(t, guarded+"metrics.listen = '127.0.0.1:9921'\nlog.level = 'warn'\nlog.format = 'text'\n")
 	eventually(t, "the warning", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -213,7 +225,7 @@ func TestNotify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		t.Fatal(err)
 	}

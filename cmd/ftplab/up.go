@@ -17,14 +17,14 @@ import (
 const guide = `The lab stands: client 10.1.4.4 - router - gateway - server 10.2.5.5,
 with vsftpd on the server and ftpalg on the gateway.
 
-  ftplab shell client      a shell on a host: client, neighbour, router, gateway, server, outsider
-      lftp -u %s,%s server        then: set ftp:passive-mode off; ls; get R1.cfg; put R3.cfg
-  ftplab shell gateway
+  ftplab shell%[4]s client      a shell on a host: client, neighbour, router, gateway, server, outsider
+      lftp -u %[1]s,%[2]s server        then: set ftp:passive-mode off; ls; get R1.cfg; put R3.cfg
+  ftplab shell%[4]s gateway
       nft list ruleset            the operator's firewall, and the table of ftpalg
       tcpdump -ni outside         the gateway's side of the server; "inside" is the client's
-      tail -f %s
+      tail -f %[3]s
       conntrack -L
-  ftplab down              takes everything away
+  ftplab down%[4]s              takes everything away
 `
 
 // ready is what the keeper of a standing lab reports.
@@ -50,7 +50,11 @@ func up() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), guide, lab.User, lab.Password, log)
+		which := ""
+		if *name != defaultLab {
+			which = " --lab " + *name
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), guide, lab.User, lab.Password, log, which)
 		return err
 	}
 	return c

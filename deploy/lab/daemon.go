@@ -23,8 +23,8 @@ type DaemonOptions struct {
 // Daemon is a running ftpalg.
 type Daemon struct{ *Process }
 
-// StartDaemon runs `ftpalg run` and waits until it says READY=1 (sd_notify(3)). One
-// that ends before yields an error with its log. Its control socket is at the default
+// StartDaemon runs `ftpalg run` and waits until it says READY=1 (sd_notify(3)), at most
+// as long as ctx. One that ends before yields an error with its log. Its control socket is at the default
 // place, in the lab's own /run, and the lab's shells find the program as "ftpalg".
 func (l *Lab) StartDaemon(ctx context.Context, o DaemonOptions) (*Daemon, error) {
 	if o.Host == nil {
@@ -49,14 +49,16 @@ func (l *Lab) StartDaemon(ctx context.Context, o DaemonOptions) (*Daemon, error)
 	}
 	defer notify.Close()
 
-	c := o.Host.Command(ctx, binary, "run", "--config", config)
+	c := o.Host.Command(context.WithoutCancel(ctx), binary, "run", "--config", config)
 	c.Env = append(append(c.Env, "NOTIFY_SOCKET="+socket), o.Env...)
 	p, err := l.start(c, "ftpalg")
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{p}
-	return d, p.await(ctx, "is ready", func() (bool, error) { return notified(notify) })
+	if err := p.begin(ctx, "is ready", func() (bool, error) { return notified(notify) }); err != nil {
+		return nil, err
+	}
+	return &Daemon{p}, nil
 }
 
 // notified reports whether READY=1 has come, waiting for it a moment.

@@ -40,7 +40,7 @@ func startKeeper(name string) (*keeper, error) {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(err, alive.Close())
+		return nil, err
 	}
 	k := &keeper{pid: cmd.Process.Pid, cmd: cmd, alive: alive, gone: make(chan struct{})}
 	go func() {

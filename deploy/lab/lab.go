@@ -66,6 +66,9 @@ func New(ctx context.Context, o Options) (l *Lab, err error) {
 		return nil, fmt.Errorf("a lab called %s stands already: %w", o.Name, os.ErrExist)
 	}
 	k, err := startKeeper(o.Name)
+	if errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("%w, with CAP_SYS_ADMIN, which some containers lack: %w", ErrNotRoot, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start the keeper of lab %s: %w", o.Name, err)
 	}

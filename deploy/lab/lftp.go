@@ -5,12 +5,19 @@ import (
 	"fmt"
 )
 
-// Commands for Host.LFTP, which together are the two sessions of the reference
-// dialogue. The ports at which the client listens are the reference's, too.
-const (
-	DownloadAndList = `set ftp:port-range 46197-46197; get R1.cfg; set ftp:port-range 32963-32963; ls`
-	Upload          = `set ftp:port-range 44667-44667; put R3.cfg`
-)
+// Script is a piece of the reference dialogue: commands for Host.LFTP.
+type Script struct {
+	Title    string
+	Commands string
+}
+
+// Reference are the two control connections of the reference dialogue. The client
+// listens at the reference's ports, and so this works once a minute in a lab: as long
+// remember both ends what is over (TIME-WAIT).
+var Reference = []Script{
+	{"Download and listing", "set ftp:port-range 46197-46197; get R1.cfg; set ftp:port-range 32963-32963; ls"},
+	{"Upload", "set ftp:port-range 44667-44667; put R3.cfg"},
+}
 
 // R3 is the file that the reference dialogue uploads: 48 bytes, in the client's home.
 const R3 = "hello world\nthis is\nR3's config file, uploaded!\n"

@@ -6,18 +6,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 )
 
 const logDir = "/run/log"
 
+// startWithin is how long a program may take until it is ready.
+const startWithin = 20 * time.Second
+
 // pollEvery is how often the waits of this package look.
 const pollEvery = 2 * time.Millisecond
 
 // Process is a program that runs in the background on a host of the lab. What it
-// writes goes to a file of the lab. Its methods are safe for concurrent use.
+// writes goes to a file of the lab. It ends with the lab, if not before. Its methods
+// are safe for concurrent use.
 type Process struct {
 	Host    *Host
 	LogFile string // as the lab's programs see it
@@ -97,35 +100,42 @@ func (p *Process) Kill() error {
 	return nil
 }
 
+// begin waits until the program is ready, and kills one that does not get there.
+func (p *Process) begin(ctx context.Context, what string, ready func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	if err := p.await(ctx, what, ready); err != nil {
+		return errors.Join(err, p.Kill())
+	}
+	return nil
+}
+
 // await looks again and again until ready says true or an error, the program ends, or ctx does.
 func (p *Process) await(ctx context.Context, what string, ready func() (bool, error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		ok, err := ready()
-		if err != nil {
-			return fmt.Errorf("wait until %s %s: %w", p.name, what, err)
-		}
-		if ok {
+		if ok && err == nil {
 			return nil
 		}
-		select {
-		case <-p.exited:
-			return fmt.Errorf("wait until %s %s: it ended: %w: %s", p.name, what, exitError(p.cmd.Wait()), p.Log())
-		case <-ctx.Done():
-			return fmt.Errorf("wait until %s %s: %w: %s", p.name, what, ctx.Err(), p.Log())
-		case <-tick.C:
+		if err == nil {
+			select {
+			case <-p.exited:
+				err = ended(p.cmd.Wait())
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-tick.C:
+				continue
+			}
 		}
+		return fmt.Errorf("wait until %s %s: %w: %s", p.name, what, err, p.Log())
 	}
 }
 
-// exitError makes an error of an early end with status 0 too.
-func exitError(err error) error {
+func ended(err error) error {
 	if err == nil {
-		return errors.New("exit status 0")
+		return errors.New("it ended with exit status 0")
 	}
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return exit
-	}
-	return err
+	return fmt.Errorf("it ended: %w", err)
 }

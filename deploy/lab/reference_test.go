@@ -19,8 +19,8 @@ func TestReference(t *testing.T) {
 	l := newLab(t, lab.Options{})
 	startVSFTPD(t, l)
 	inside, outside := capture(t, l.Gateway, "inside"), capture(t, l.Gateway, "outside")
-	for _, commands := range []string{lab.DownloadAndList, lab.Upload} {
-		out, err := l.Client.LFTP(t.Context(), commands).CombinedOutput()
+	for _, s := range lab.Reference {
+		out, err := l.Client.LFTP(t.Context(), s.Commands).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}

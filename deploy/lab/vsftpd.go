@@ -30,8 +30,8 @@ type VSFTPDOptions struct {
 	Settings map[string]string // on top of vsftpd.conf, by the names of vsftpd.conf(5)
 }
 
-// StartVSFTPD starts an FTP server and waits until it greets. Several may run, on
-// different ports or hosts; the user's files are the same for all.
+// StartVSFTPD starts an FTP server and waits until it greets, at most as long as ctx.
+// Several may run, on different ports or hosts; the user's files are the same for all.
 func (l *Lab) StartVSFTPD(ctx context.Context, o VSFTPDOptions) (*Process, error) {
 	if o.Host == nil {
 		o.Host = l.Server
@@ -52,12 +52,15 @@ func (l *Lab) StartVSFTPD(ctx context.Context, o VSFTPDOptions) (*Process, error
 		return nil, err
 	}
 	// Before it serves, vsftpd reports errors where a client would be: on standard input.
-	p, err := l.start(o.Host.Command(ctx, "sh", "-c", `exec vsftpd "$0" <&2`, file), "vsftpd")
+	p, err := l.start(o.Host.Command(context.WithoutCancel(ctx), "sh", "-c", `exec vsftpd "$0" <&2`, file), "vsftpd")
 	if err != nil {
 		return nil, err
 	}
 	address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), o.Port)
-	return p, p.await(ctx, "greets", func() (bool, error) { return greets(ctx, o.Host, address), nil })
+	if err := p.begin(ctx, "greets", func() (bool, error) { return greets(ctx, o.Host, address), nil }); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func greets(ctx context.Context, h *Host, address netip.AddrPort) bool {

@@ -13,7 +13,7 @@ func TestInject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer i.Close()
+	defer func() { _ = i.Close() }()
 	for _, loopback := range []string{"127.0.0.1", "::1"} {
 		to := receiver(t, loopback)
 		packet := datagram(netip.MustParseAddr(loopback), "hello")

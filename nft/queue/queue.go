@@ -8,14 +8,12 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
 
 	"github.com/florianl/go-nfqueue/v2"
 	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // maxPacket is the longest packet that can cross a queue: NFQNL_MAX_COPY_RANGE in
@@ -73,13 +71,6 @@ type Queue struct {
 	packets, batches, unread, nameless, late, refused, overlong, overruns atomic.Uint64
 }
 
-// run is one call of Run, on its way to the goroutine that receives.
-type run struct {
-	ctx    context.Context
-	handle func([]Packet) error
-	done   chan error
-}
-
 // Open binds the queue in the network namespace of the calling thread. From then
 // on packets that a rule sends there wait for Run. It is meant to come before the
 // rule; where the rule stands already, nothing is lost.
@@ -132,16 +123,25 @@ func (q *Queue) bind(c Config) error {
 	return nil
 }
 
-// Run hands over packets until ctx ends, and then those that are still in the
-// socket. Each call of handle gets what has arrived without waiting, up to 64
-// packets, or none after 100 ms without traffic. The slice is valid until handle
-// returns, the packets' bytes for ever. Each packet's verdict may be given by then
-// or later. Calls of handle do not overlap, and none comes after Run has returned.
+// Run hands over packets until ctx ends. Each call of handle gets what has arrived
+// without waiting, up to 64 packets, or none after 100 ms without traffic. The slice
+// is valid until handle returns, the packets' bytes for ever. A packet's verdict may
+// be given by then or later. Calls of handle do not overlap, and none comes after
+// Run has returned.
 //
-// It returns the error of handle, an error of the socket, or nil after ctx ended.
-// The queue stays bound: verdicts can be given until Close.
+// It returns the error of handle, an error of the socket, or nil within 100 ms after
+// ctx ended. Packets that arrive from then on wait for another Run, or Drain.
 func (q *Queue) Run(ctx context.Context, handle func([]Packet) error) error {
-	r := &run{ctx: ctx, handle: handle, done: make(chan error, 1)}
+	return q.serve(&run{ctx: ctx, handle: handle})
+}
+
+// Drain is a Run that ends when no packet is left to hand over.
+func (q *Queue) Drain(handle func([]Packet) error) error {
+	return q.serve(&run{ctx: context.Background(), drain: true, handle: handle})
+}
+
+func (q *Queue) serve(r *run) error {
+	r.done = make(chan error, 1)
 	select {
 	case q.runs <- r:
 	case <-q.closed:
@@ -154,7 +154,7 @@ func (q *Queue) Run(ctx context.Context, handle func([]Packet) error) error {
 }
 
 // Verdicts answers packets, all in one system call where they fit. It is called by
-// Run's handle, or when no Run is under way. The kernel acknowledges nothing: a
+// the handle of Run or Drain, or while neither is under way. The kernel acknowledges nothing: a
 // verdict that comes too late is only counted. An error means that some packets
 // may be without their verdict until the queue is closed.
 func (q *Queue) Verdicts(verdicts []Verdict) error {
@@ -207,89 +207,4 @@ func (q *Queue) Close() error {
 		return fmt.Errorf("close NFQUEUE %d: %w", q.number, err)
 	}
 	return nil
-}
-
-// collect is go-nfqueue's callback, and the one place that looks at an Attribute:
-// any pointer in it may be nil.
-func (q *Queue) collect(a nfqueue.Attribute) int {
-	switch {
-	case a.PacketID == nil:
-		return 0 // next counts it
-	case a.Payload == nil, a.CapLen != nil && int(*a.CapLen) > len(*a.Payload):
-		q.passed = append(q.passed, Verdict{ID: *a.PacketID})
-	default:
-		q.batch = append(q.batch, Packet{ID: *a.PacketID, Data: *a.Payload})
-	}
-	return 0
-}
-
-// next is the socket's Receive, called by go-nfqueue for more once all it had went
-// through collect. That makes it the end of a batch, so the batch is handled here,
-// on the goroutine that received it. The only error it returns is net.ErrClosed.
-func (q *Queue) next() ([]netlink.Message, error) {
-	err := q.deliver()
-	for {
-		if err != nil {
-			q.end(err)
-		}
-		if q.run == nil && !q.await() {
-			return nil, net.ErrClosed
-		}
-		ending := q.run.ctx.Err() != nil
-		var messages []netlink.Message
-		messages, err = q.sock.gather(!ending)
-		switch {
-		case len(messages) > 0:
-			q.told = len(messages)
-			return messages, nil
-		case errors.Is(err, unix.ENOBUFS):
-			q.overruns.Add(1)
-			err = nil
-		case errors.Is(err, unix.EAGAIN) && ending:
-			q.end(nil)
-			err = nil
-		case errors.Is(err, unix.EAGAIN):
-			err = q.run.handle(nil)
-		}
-	}
-}
-
-// deliver hands on the batch that collect has gathered.
-func (q *Queue) deliver() error {
-	if q.told == 0 {
-		return nil
-	}
-	q.nameless.Add(uint64(q.told - len(q.batch) - len(q.passed)))
-	q.unread.Add(uint64(len(q.passed)))
-	q.packets.Add(uint64(len(q.batch)))
-	q.batches.Add(1)
-	defer func() {
-		clear(q.batch)
-		q.told, q.batch, q.passed = 0, q.batch[:0], q.passed[:0]
-	}()
-	if len(q.passed) > 0 {
-		if err := q.Verdicts(q.passed); err != nil {
-			return err
-		}
-	}
-	if len(q.batch) == 0 {
-		return nil
-	}
-	return q.run.handle(q.batch)
-}
-
-// await parks the receiving goroutine until the next Run. It reports false after Close.
-func (q *Queue) await() bool {
-	select {
-	case q.run = <-q.runs:
-		return true
-	case <-q.closed:
-		return false
-	}
-}
-
-// end lets the current Run return.
-func (q *Queue) end(err error) {
-	q.run.done <- err
-	q.run = nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -198,8 +199,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, document string) {
 		_, err := Parse("f.toml", []byte(document))
-		ps, _ := err.(Problems)
-		if err != nil && len(ps) == 0 {
+		var ps Problems
+		if err != nil && !errors.As(err, &ps) {
 			t.Errorf("an error without problems: %v", err)
 		}
 		for _, p := range ps {

@@ -8,7 +8,7 @@ import (
 // problems are documents with something wrong, and what is said of each.
 var problems = []struct{ name, document, want string }{
 	{"unknown key", "[control]\nqeue = 1", "f.toml:2: control.qeue: unknown key"},
-	{"unknown section", "[controll]\nqueue = 1\nx = 2", "f.toml:1: controll: unknown section"},
+	{"unknown section", "[controls]\nqueue = 1\nx = 2", "f.toml:1: controls: unknown section"},
 	{"key without section", "queue = 1", "f.toml:1: queue: unknown key"},
 	{"section below a section", "[control.queue]\nx = 1", "f.toml:1: control.queue: unknown section"},
 	{"key below a key", "[pinhole]\ntimeout.max = 1", "f.toml:2: pinhole.timeout.max: unknown key"},

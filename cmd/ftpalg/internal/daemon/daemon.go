@@ -111,9 +111,7 @@ func (d *daemon) openQueues() error {
 // drain answers the packets that came after the workers had ended: the same becomes
 // of them as of those that no daemon listens to.
 func drain(q *queue.Queue, drop bool) error {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	return q.Run(ended, func(packets []queue.Packet) error {
+	return q.Drain(func(packets []queue.Packet) error {
 		verdicts := make([]queue.Verdict, len(packets))
 		for i, p := range packets {
 			verdicts[i] = queue.Verdict{ID: p.ID, Drop: drop}

@@ -16,12 +16,6 @@ import (
 // eventsWithin is how long after the last reply the daemon's last event may come.
 const eventsWithin = 5 * time.Second
 
-// sessions are the two of the reference dialogue.
-var sessions = []struct{ title, commands string }{
-	{"Download and listing", lab.DownloadAndList},
-	{"Upload", lab.Upload},
-}
-
 // Run builds a lab, runs the reference dialogue with the daemon in it, takes the
 // lab away, and returns what happened. An ended ctx ends it early, with ctx's error.
 func Run(ctx context.Context, binary string) (_ *Story, err error) {
@@ -51,15 +45,15 @@ func Run(ctx context.Context, binary string) (_ *Story, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range sessions {
-		if out, err := l.Client.LFTP(ctx, s.commands).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s with lftp: %w: %s\nthe daemon's log:\n%s", s.title, err, out, daemon.Log())
+	for _, s := range lab.Reference {
+		if out, err := l.Client.LFTP(ctx, s.Commands).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s with lftp: %w: %s\nthe daemon's log:\n%s", s.Title, err, out, daemon.Log())
 		}
 	}
 	if err := checkFiles(l); err != nil {
 		return nil, err
 	}
-	if err := awaitEnds(ctx, daemon, len(sessions)); err != nil {
+	if err := awaitEnds(ctx, daemon, len(lab.Reference)); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(inside.Stop(), outside.Stop()); err != nil {

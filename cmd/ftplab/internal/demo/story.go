@@ -47,8 +47,8 @@ type Pinhole struct {
 func tell(conns []lab.Connection, events []lab.Event) *Story {
 	s := &Story{}
 	for _, c := range conns {
-		if c.To.Port() == 21 && len(s.Sessions) < len(sessions) {
-			s.Sessions = append(s.Sessions, newSession(sessions[len(s.Sessions)].title, c))
+		if c.To.Port() == 21 && len(s.Sessions) < len(lab.Reference) {
+			s.Sessions = append(s.Sessions, newSession(lab.Reference[len(s.Sessions)].Title, c))
 		}
 	}
 	for _, c := range conns {

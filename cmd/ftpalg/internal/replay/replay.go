@@ -1,0 +1,158 @@
+// Package replay runs the engine over a capture file. It needs neither a kernel nor
+// privileges: the capture says what the time is, and whether a pinhole is used.
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
+)
+
+// File replays a capture in pcap or pcapng format and hands each event to the sink as
+// it happens. It ends early, with ctx's cause, when ctx does. The Summary is that of
+// what was read, with an error too; errors name the file.
+//
+// A file that ends in the middle of a record is no error: see Summary.Cut.
+func File(ctx context.Context, name string, policy alg.Policy, sink alg.Sink) (Summary, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return Summary{}, fmt.Errorf("replay: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	s, err := read(ctx, f, policy, sink)
+	if err != nil {
+		return s, fmt.Errorf("replay %s: %w", name, err)
+	}
+	return s, nil
+}
+
+func read(ctx context.Context, in io.Reader, policy alg.Policy, sink alg.Sink) (Summary, error) {
+	c, err := openCapture(in)
+	if err != nil {
+		return Summary{}, err
+	}
+	p := newPlayer(policy, sink)
+	for ctx.Err() == nil {
+		r, err := c.next()
+		switch {
+		case err == nil:
+			p.packet(r)
+			continue
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			p.Cut = true
+		case !errors.Is(err, io.EOF):
+			return p.summary(), fmt.Errorf("after %d packets: %w", p.Packets, err)
+		}
+		if p.Packets > 0 && p.Foreign == p.Packets {
+			return p.summary(), p.foreign
+		}
+		return p.summary(), nil
+	}
+	return p.summary(), context.Cause(ctx)
+}
+
+// player takes the packets of a capture to an engine of its own.
+type player struct {
+	Summary
+	policy  alg.Policy
+	filter  filter
+	worker  *alg.Worker
+	foreign error // names the last link type that is not read
+}
+
+func newPlayer(policy alg.Policy, sink alg.Sink) *player {
+	p := &player{policy: policy, filter: filter{open: make(map[alg.Pinhole]time.Time)}}
+	p.worker = alg.NewWorker(alg.WorkerConfig{
+		Policy:   policy,
+		Pinholes: &p.filter,
+		Sink:     func(e alg.Event) { p.count(e); sink(e) },
+		Limits:   alg.NewLimits(policy.MaxSessions, policy.MaxSessionsPerClient),
+		Offload:  true,
+	})
+	return p
+}
+
+// summary is what there is to say after the last packet. The sessions that run are
+// not stopped: the capture has ended, they have not.
+func (p *player) summary() Summary {
+	p.Engine = p.worker.Stats()
+	return p.Summary
+}
+
+func (p *player) packet(r record) {
+	p.Packets++
+	if r.truncated {
+		p.Truncated++
+	}
+	p.advance(r.at)
+	strip := links[r.link]
+	if strip == nil {
+		p.Foreign++
+		p.foreign = errLink(r.link)
+		p.Skipped++
+		return
+	}
+	packet := strip(r.frame)
+	// What was cut off is missing here too: no part of a segment is ever read.
+	seg, err := tcp.Parse(packet)
+	switch {
+	case err != nil:
+		p.Skipped++
+	case p.filter.admit(&seg):
+	case !p.control(&seg):
+		p.Skipped++
+	case diverted(&seg):
+		p.worker.Batch(p.filter.now, []alg.Packet{{Data: packet}})
+		p.worker.Settle(p.filter.now)
+	}
+}
+
+func (p *player) control(seg *tcp.Segment) bool {
+	return slices.Contains(p.policy.Ports, seg.Src.Port()) || slices.Contains(p.policy.Ports, seg.Dst.Port())
+}
+
+// diverted reports whether the engine of a gateway gets to see a segment of a control
+// connection: pure ACKs stay in the kernel.
+func diverted(seg *tcp.Segment) bool {
+	return len(seg.Payload) > 0 || seg.Flags&(tcp.SYN|tcp.FIN|tcp.RST) != 0
+}
+
+const (
+	// tick is how often the engine wants to look for what has fallen due.
+	tick = 100 * time.Millisecond
+	// maxTicks bounds the ticks between two packets: a capture may be silent for
+	// years. While a pinhole is open every tick counts, for it must not expire unseen.
+	maxTicks = 100
+)
+
+// advance takes engine and packet filter to a moment of the capture. There is no way
+// back: packets out of order, and those without a time, come at the time that it is.
+func (p *player) advance(to time.Time) {
+	now := &p.filter.now
+	// From 1970 to 2242: the engine counts nanoseconds in an int64.
+	switch valid := to.Unix() >= 0 && to.Unix() < 1<<33; {
+	case now.IsZero() && valid:
+		*now = to
+	case now.IsZero():
+		*now = time.Unix(0, 0).UTC()
+	case !valid:
+		return
+	}
+	silent := max(tick, to.Sub(*now)/maxTicks)
+	for now.Before(to) {
+		step := silent
+		if len(p.filter.open) > 0 {
+			step = tick
+		}
+		*now = now.Add(min(step, to.Sub(*now)))
+		p.worker.Tick(*now)
+		p.worker.Settle(*now)
+	}
+}

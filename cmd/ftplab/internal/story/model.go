@@ -1,0 +1,99 @@
+// Package story tells the reference dialogue of active FTP in nine steps, from packets
+// that were captured in this very run.
+package story
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Story is what one run of the reference dialogue showed. It is plain data: the text on
+// a terminal, the page and the JSON are all made from it.
+type Story struct {
+	MadeAt    time.Time  `json:"made_at"`
+	Programs  []Program  `json:"programs"` // that took part, with their versions
+	Hosts     []Host     `json:"hosts"`    // from the client to the server
+	Steps     []Step     `json:"steps"`    // nine
+	Transfers []Transfer `json:"transfers"`
+	Port      Frame      `json:"port"` // the PORT command of the download, byte by byte
+}
+
+// Program is something that took part.
+type Program struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Role    string `json:"role"`
+}
+
+// Host is one machine of the lab.
+type Host struct {
+	Name  string     `json:"name"`
+	IPv4  netip.Addr `json:"ipv4"`
+	IPv6  netip.Addr `json:"ipv6"`
+	About string     `json:"about"`
+}
+
+// Step is one of the nine steps.
+type Step struct {
+	Number  int      `json:"number"` // from 1 on
+	Title   string   `json:"title"`
+	Text    []string `json:"text"` // paragraphs
+	Packets []Packet `json:"packets"`
+}
+
+// Packet is one line of the table that analysers show.
+type Packet struct {
+	No          int           `json:"no"` // within its session, from 1 on
+	Time        time.Time     `json:"time"`
+	After       time.Duration `json:"after"` // since the first packet of the session, ns
+	Source      netip.Addr    `json:"source"`
+	Destination netip.Addr    `json:"destination"`
+	Protocol    string        `json:"protocol"` // "TCP", "FTP", "FTP-DATA", "UDP", "ICMP"
+	SrcPort     uint16        `json:"src_port,omitempty"`
+	DstPort     uint16        `json:"dst_port,omitempty"`
+	Info        string        `json:"info"`
+	ALG         []string      `json:"alg,omitempty"` // what ftpalg did when it had seen it
+}
+
+// Transfer is one announcement and what came of it, as a ladder of messages.
+type Transfer struct {
+	Title    string    `json:"title"`
+	Messages []Message `json:"messages"` // in the order of their times
+	Pinhole  Pinhole   `json:"pinhole"`
+}
+
+// Message is one packet of a transfer, between the client and the server.
+type Message struct {
+	Time       time.Time `json:"time"`
+	FromClient bool      `json:"from_client"`
+	Data       bool      `json:"data"` // of the data connection; else of the control connection
+	Text       string    `json:"text"`
+	Dropped    bool      `json:"dropped,omitempty"` // by the gateway: it was seen on one side of it only
+}
+
+// Pinhole is one opening of the firewall.
+type Pinhole struct {
+	Source      netip.Addr     `json:"source"`
+	SourcePort  uint16         `json:"source_port"`
+	Destination netip.AddrPort `json:"destination"`
+	OpenedAt    time.Time      `json:"opened_at"`
+	UsedAt      time.Time      `json:"used_at,omitzero"` // first packet of the data connection on the gateway; absent: never
+	ClosedAt    time.Time      `json:"closed_at"`        // when it admitted nothing any more, at the latest
+	Reason      string         `json:"reason"`
+}
+
+// Frame is one frame, byte by byte.
+type Frame struct {
+	Number int     `json:"number"`
+	Bytes  []byte  `json:"bytes"`
+	Fields []Field `json:"fields"` // in the order of their bytes, without gaps
+}
+
+// Field is a run of bytes of a frame that mean one thing.
+type Field struct {
+	Offset  int    `json:"offset"`
+	Length  int    `json:"length"`
+	Layer   string `json:"layer"` // "Ethernet", "IPv4", "TCP" or "FTP"
+	Name    string `json:"name"`
+	Meaning string `json:"meaning"`
+}

@@ -1,0 +1,121 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/florianl/go-nfqueue/v2"
+)
+
+// Run ends with the error of its handler.
+func TestHandlerFails(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7})
+	bad := errors.New("bad")
+	if err := q.Run(t.Context(), func([]Packet) error { return bad }); !errors.Is(err, bad) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// A packet that is too long for a message passes unread.
+func TestTruncated(t *testing.T) {
+	namespace(t, 65536)
+	q := open(t, Config{Number: 7})
+	divert(t, 7)
+	to := receiver(t, "127.0.0.1")
+	long := strings.Repeat("x", 65507)
+	if _, err := sender(t, to).Write([]byte(long)); err != nil {
+		t.Fatal(err)
+	}
+	stop := serve(t, q, func(packets []Packet) error {
+		if len(packets) > 0 {
+			t.Error("a truncated packet was handed over")
+		}
+		return nil
+	})
+	if got := receive(t, to); len(got) != 1 || got[0] != long {
+		t.Errorf("%d datagrams arrived", len(got))
+	}
+	stop()
+	if c := q.Counters(); c.Unread != 1 {
+		t.Errorf("counters: %+v", c)
+	}
+}
+
+// Verdicts that come to nothing are counted, and harm no others.
+func TestLateVerdict(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7})
+	if err := q.Verdicts([]Verdict{{ID: 5}, {ID: 6, Drop: true}, {ID: 7, Data: make([]byte, 70000)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Drain(accept(q)); err != nil {
+		t.Fatal(err)
+	}
+	if c := q.Counters(); c.Late != 3 || c.Overlong != 1 {
+		t.Errorf("counters: %+v", c)
+	}
+}
+
+// What does not fit the queue passes or not, as configured.
+func TestOverload(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprintf("FailOpen=%t", open), func(t *testing.T) {
+			namespace(t, 1500)
+			q, err := Open(Config{Number: 7, MaxLen: 3, FailOpen: open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = q.Close() }()
+			divert(t, 7)
+			to := receiver(t, "127.0.0.1")
+			from := sender(t, to)
+			for i := range 5 {
+				_, _ = fmt.Fprintf(from, "%d", i)
+			}
+			want := ""
+			if open {
+				want = "3 4"
+			}
+			if got := strings.Join(receive(t, to), " "); got != want {
+				t.Errorf("%q arrived of those that did not fit, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestTaken(t *testing.T) {
+	namespace(t, 1500)
+	open(t, Config{Number: 700})
+	_, err := Open(Config{Number: 700})
+	if !errors.Is(err, ErrTaken) {
+		t.Fatalf("a second Open: %v", err)
+	}
+	if !strings.Contains(err.Error(), "NFQUEUE 700") {
+		t.Errorf("%q does not name the queue", err)
+	}
+	t.Log(err)
+}
+
+// What the kernel may leave out of a message is never missed.
+func TestAttributes(t *testing.T) {
+	id, short, long, data := uint32(9), uint32(3), uint32(4), []byte("abc")
+	for name, c := range map[string]struct {
+		a             nfqueue.Attribute
+		batch, passed int
+	}{
+		"nothing":   {nfqueue.Attribute{}, 0, 0},
+		"no ID":     {nfqueue.Attribute{Payload: &data}, 0, 0},
+		"no bytes":  {nfqueue.Attribute{PacketID: &id}, 0, 1},
+		"truncated": {nfqueue.Attribute{PacketID: &id, Payload: &data, CapLen: &long}, 0, 1},
+		"whole":     {nfqueue.Attribute{PacketID: &id, Payload: &data}, 1, 0},
+		"its size":  {nfqueue.Attribute{PacketID: &id, Payload: &data, CapLen: &short}, 1, 0},
+	} {
+		var q Queue
+		if q.collect(c.a) != 0 || len(q.batch) != c.batch || len(q.passed) != c.passed {
+			t.Errorf("%s: %d handed over and %d passed, want %d and %d", name, len(q.batch), len(q.passed), c.batch, c.passed)
+		}
+	}
+}
