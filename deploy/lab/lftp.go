@@ -12,8 +12,8 @@ type Script struct {
 }
 
 // Reference are the two control connections of the reference dialogue. The client
-// listens at the reference's ports, and so this works once a minute in a lab: as long
-// remember both ends what is over (TIME-WAIT).
+// listens at the reference's ports, and both ends remember a closed connection for a
+// minute (TIME-WAIT): a second run in the same lab waits as long.
 var Reference = []Script{
 	{"Download and listing", "set ftp:port-range 46197-46197; get R1.cfg; set ftp:port-range 32963-32963; ls"},
 	{"Upload", "set ftp:port-range 44667-44667; put R3.cfg"},
