@@ -5,7 +5,6 @@ GO       ?= go
 GOLANGCI := v2.15.0
 FUZZTIME ?= 1m
 TOOLS    := $(CURDIR)/.cache/bin
-LDFLAGS  := -s -w -X main.version=$(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Debian packages: what the lab runs, and what the race detector is built with.
 PACKAGES := nftables conntrack iproute2 vsftpd lftp tnftp curl tcpdump nmap gcc libc6-dev
@@ -13,7 +12,7 @@ PACKAGES := nftables conntrack iproute2 vsftpd lftp tnftp curl tcpdump nmap gcc 
 .PHONY: build demo test lint fuzz clean packages go
 
 build: go
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpalg ./cmd/ftplab
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/ftpalg ./cmd/ftplab
 
 demo: packages build
 	bin/ftplab demo

@@ -9,11 +9,13 @@ import (
 // Bounds on what unfinished business may cost. They are not settings: no dialogue
 // between real programs comes near them.
 const (
-	maxLine       = 4 << 10  // bytes of a line that is parsed
-	maxHeldFlow   = 64 << 10 // bytes waiting for a gap to fill, of one flow
-	maxHeldClient = 1 << 20  // of one client
-	maxHeldAll    = 16 << 20 // of all
-	maxHeldCount  = 64       // packets waiting, of one flow: they fill the kernel's queue
+	maxLine       = 4 << 10   // bytes of a line that is parsed
+	maxHeldFlow   = 64 << 10  // bytes waiting for a gap to fill, of one flow
+	maxHeldClient = 512 << 10 // of one client
+	maxHeldAll    = 4 << 20   // of all
+	// minHeld is what a waiting packet counts at least: it takes a place in the
+	// kernel's queue, which has no more than 8192.
+	minHeld = 1 << 10
 )
 
 // Limits counts what all the workers of a daemon have in hand. It is safe for

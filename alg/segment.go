@@ -13,6 +13,9 @@ type waiting struct {
 	packet []byte
 }
 
+// cost is what the packet counts against the limits.
+func (h *waiting) cost() int64 { return int64(max(len(h.packet), minHeld)) }
+
 // segment gives one segment of a session its verdict, or holds it back.
 func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
 	switch s.phase {
@@ -121,17 +124,18 @@ func (w *Worker) conflict(s *session, id uint32) {
 
 // hold keeps a packet back until what belongs before it has come.
 func (w *Worker) hold(s *session, d side, seg *tcp.Segment, id uint32) {
-	n, inHand := len(seg.Packet()), 0
-	for _, h := range s.waiting {
-		inHand += len(h.packet)
+	h := waiting{id, d, slices.Clone(seg.Packet())}
+	inHand := h.cost()
+	for _, other := range s.waiting {
+		inHand += other.cost()
 	}
-	if len(s.waiting) >= maxHeldCount || inHand+n > maxHeldFlow || !w.Limits.hold(s.client, int64(n)) {
+	if inHand > maxHeldFlow || !w.Limits.hold(s.client, h.cost()) {
 		w.stats.Unheld++
 		w.verdict(id, Drop, nil)
 		return
 	}
 	w.stats.Held++
-	s.waiting = append(s.waiting, waiting{id, d, slices.Clone(seg.Packet())})
+	s.waiting = append(s.waiting, h)
 	if s.wait.list == nil {
 		w.held.set(&s.wait, w.now.UnixNano())
 	}
@@ -182,7 +186,7 @@ func (w *Worker) clearHeld(s *session, a Action) {
 }
 
 func (w *Worker) unhold(s *session, h waiting) {
-	w.Limits.release(s.client, int64(len(h.packet)))
+	w.Limits.release(s.client, h.cost())
 	if len(s.waiting) == 0 {
 		s.waiting = nil
 		s.wait.stop()

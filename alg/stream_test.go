@@ -145,7 +145,7 @@ func TestHeldSegmentsAreBounded(t *testing.T) {
 			x.wantVerdict(id, Drop)
 		}
 	}
-	if held == 0 || held > maxHeldCount {
+	if held == 0 || held > maxHeldFlow/minHeld {
 		t.Errorf("%d segments held", held)
 	}
 	if n := x.w.Limits.held.Load(); n > maxHeldFlow {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/daemon"
@@ -21,7 +20,7 @@ func root() *cobra.Command {
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	c.AddCommand(run(), check(), rules(), version())
+	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), version())
 	return c
 }
 
@@ -73,11 +72,7 @@ func version() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			v := "(unknown)"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				v = info.Main.Version
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "ftpalg %s (%s, %s/%s)\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(c.OutOrStdout(), "ftpalg %s (%s, %s/%s)\n", daemon.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

@@ -183,6 +183,9 @@ func (q *Queue) verdict(v Verdict) error {
 	}
 }
 
+// Number returns the number of the queue.
+func (q *Queue) Number() uint16 { return q.number }
+
 // Counters returns a snapshot.
 func (q *Queue) Counters() Counters {
 	return Counters{

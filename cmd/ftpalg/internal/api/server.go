@@ -57,15 +57,28 @@ func Serve(ctx context.Context, l net.Listener, src Source) error {
 	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+		defer cancel()
+		_ = server.Shutdown(ctx)
+		_ = server.Close()
+	})
+	err := server.Serve(l)
+	if !stop() {
+		<-stopped
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the control socket: %w", err)
 	}
 	return nil
 }
+
+// lastWords is how long answers may take after the end: who follows events gets the
+// last ones.
+const lastWords = time.Second
 
 // answer writes a value; a reader that is gone is nobody's loss.
 func answer(w http.ResponseWriter, v any) {

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
+	"time"
 
 	notify "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/conntrack"
 	"github.com/ftpalg/ftpalg/nft"
@@ -34,13 +37,16 @@ type daemon struct {
 	table   *nft.Table
 	workers []*worker
 
+	listener net.Listener // of the control socket; nil: off
+	started  time.Time
+
 	undo []func() error // in the order of the doing
 }
 
 // Run serves until ctx ends. It returns nil then, with nothing left behind but what
 // the configuration wants to outlive the daemon. It runs once in a network namespace.
 func Run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	d := &daemon{config: c, log: log, events: newEvents(log)}
+	d := &daemon{config: c, log: log, events: newEvents(log), started: time.Now()}
 	err := d.start()
 	if err == nil {
 		err = d.serve(ctx)
@@ -75,6 +81,14 @@ func (d *daemon) start() error {
 	}
 	if d.config.Metrics != "" {
 		d.log.Warn("metrics.listen is set, but this version serves no metrics", "listen", d.config.Metrics)
+	}
+	if d.config.Socket != "" {
+		// FTP is served without it too; another network namespace may have it.
+		if d.listener, err = api.Listen(d.config.Socket); err != nil {
+			d.log.Warn("ftpalg status, sessions, pinholes and events will not work", "error", err)
+		} else {
+			d.later(func() error { d.listener.Close(); return nil })
+		}
 	}
 	return d.makeWorkers()
 }
@@ -143,7 +157,9 @@ func (d *daemon) makeWorkers() error {
 	}
 	for i, q := range d.queues {
 		c.Index = i
-		d.workers = append(d.workers, &worker{queue: q, alg: alg.NewWorker(c), injector: injector, sink: c.Sink})
+		d.workers = append(d.workers, &worker{
+			queue: q, alg: alg.NewWorker(c), injector: injector, sink: c.Sink, asked: make(chan func(), 1),
+		})
 	}
 	return nil
 }
@@ -151,7 +167,11 @@ func (d *daemon) makeWorkers() error {
 // serve runs all tasks until ctx ends or one of them fails.
 func (d *daemon) serve(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
-	tasks.Go(d.events.run)
+	told, tellEnd := context.WithCancel(context.Background()) // the last event
+	tasks.Go(func() error {
+		defer tellEnd()
+		return d.events.run()
+	})
 	var working sync.WaitGroup
 	for _, w := range d.workers {
 		working.Add(1)
@@ -165,6 +185,9 @@ func (d *daemon) serve(ctx context.Context) error {
 		d.events.close()
 		return nil
 	})
+	if d.listener != nil {
+		tasks.Go(func() error { return api.Serve(told, d.listener, d.answers(ctx)) })
+	}
 	tasks.Go(func() error { return d.keepTable(ctx) })
 	tasks.Go(func() error { return d.keepAnchor(ctx) })
 	tasks.Go(func() error {

@@ -3,23 +3,30 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 )
 
 // maxEvents is how many events may wait to be logged.
 const maxEvents = 4096
 
-// events takes what the workers report to the log, off the packet path.
+// events takes what the workers report to the log and to those who follow, off the
+// packet path.
 type events struct {
 	log  *slog.Logger
 	wait chan alg.Event
 	lost atomic.Uint64 // there was no room to wait
+
+	mu        sync.Mutex
+	followers map[chan event.JSON]struct{}
+	closed    bool
 }
 
 func newEvents(log *slog.Logger) *events {
-	return &events{log: log, wait: make(chan alg.Event, maxEvents)}
+	return &events{log: log, wait: make(chan alg.Event, maxEvents), followers: make(map[chan event.JSON]struct{})}
 }
 
 // sink is an alg.Sink for several workers.
@@ -34,6 +41,23 @@ func (e *events) sink(ev alg.Event) {
 // close comes after the last event.
 func (e *events) close() { close(e.wait) }
 
+// follow returns the events from now on. One who does not keep up misses some.
+func (e *events) follow() (<-chan event.JSON, func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := make(chan event.JSON, maxEvents)
+	if e.closed {
+		close(c)
+		return c, func() {}
+	}
+	e.followers[c] = struct{}{}
+	return c, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.followers, c)
+	}
+}
+
 // run logs until close. Losses are told when they begin, and at the end their number.
 func (e *events) run() error {
 	told := false
@@ -47,51 +71,33 @@ func (e *events) run() error {
 	if n := e.lost.Load(); n > 0 {
 		e.log.Warn("events were left out of the log", "events", n)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for c := range e.followers {
+		close(c)
+	}
+	clear(e.followers)
 	return nil
 }
 
-// write makes one log record of an event. The attributes are named as in the JSON
-// of `ftpalg events`.
+// write makes one log record of an event and passes it to the followers.
 func (e *events) write(ev alg.Event) {
+	j := event.From(ev)
+	e.mu.Lock()
+	for c := range e.followers {
+		select {
+		case c <- j:
+		default:
+		}
+	}
+	e.mu.Unlock()
 	text, level := describe(ev.Kind)
 	if !e.log.Enabled(context.Background(), level) {
 		return
 	}
 	r := slog.NewRecord(ev.Time, level, text, 0)
-	r.AddAttrs(slog.String("event", string(ev.Kind)))
-	if ev.Session != 0 {
-		r.AddAttrs(slog.Uint64("session", ev.Session))
-	}
-	if ev.Client.IsValid() {
-		r.AddAttrs(slog.Any("client", ev.Client), slog.Any("server", ev.Server))
-	}
-	if ev.Reason != "" {
-		r.AddAttrs(slog.String("reason", ev.Reason))
-	}
-	if p := ev.Pinhole; p.Dest.IsValid() {
-		r.AddAttrs(
-			slog.Any("mode", p.Mode),
-			slog.Any("source", p.Source),
-			slog.Any("source_port", p.SourcePort),
-			slog.Any("address", p.Dest.Addr()),
-			slog.Any("port", p.Dest.Port()),
-		)
-	}
-	if !ev.OpenedAt.IsZero() {
-		r.AddAttrs(slog.Time("opened_at", ev.OpenedAt))
-	}
-	if ev.Kind == alg.PinholeClosed {
-		r.AddAttrs(slog.Bool("used", ev.Used))
-		if !ev.OpenedAt.IsZero() {
-			r.AddAttrs(slog.String("lifetime", ev.Open.String()))
-		}
-		if ev.Counters.Packets > 0 {
-			r.AddAttrs(slog.Uint64("packets", ev.Counters.Packets), slog.Uint64("bytes", ev.Counters.Bytes))
-		}
-	}
-	if ev.Err != nil {
-		r.AddAttrs(slog.String("error", ev.Err.Error()))
-	}
+	r.AddAttrs(j.Attrs()...)
 	_ = e.log.Handler().Handle(context.Background(), r)
 }
 

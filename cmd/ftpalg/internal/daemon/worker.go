@@ -21,6 +21,7 @@ type worker struct {
 	injector *queue.Injector // nil: the policy never injects
 	sink     alg.Sink
 
+	asked    chan func() // questions, answered between packets
 	ticked   time.Time
 	packets  []alg.Packet
 	verdicts []queue.Verdict
@@ -50,7 +51,29 @@ func (w *worker) handle(packets []queue.Packet) error {
 		return nil
 	}
 	w.ticked = now
+	select {
+	case question := <-w.asked:
+		question()
+	default:
+	}
 	return w.answer(now, w.alg.Tick(now))
+}
+
+// ask has f run where the worker's state may be looked at, within a tick, and returns
+// what it found. It reports false if ctx ends before.
+func ask[T any](ctx context.Context, w *worker, f func(*alg.Worker) T) (T, bool) {
+	found := make(chan T, 1)
+	select {
+	case w.asked <- func() { found <- f(w.alg) }:
+	case <-ctx.Done():
+	}
+	select {
+	case v := <-found:
+		return v, true
+	case <-ctx.Done():
+		var none T
+		return none, false
+	}
 }
 
 // answer does what a Result wants done, verdicts first.

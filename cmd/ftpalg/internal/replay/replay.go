@@ -68,7 +68,7 @@ type player struct {
 }
 
 func newPlayer(policy alg.Policy, sink alg.Sink) *player {
-	p := &player{policy: policy, filter: filter{open: make(map[alg.Pinhole]time.Time)}}
+	p := &player{policy: policy, filter: filter{now: time.Unix(0, 0).UTC(), open: make(map[alg.Pinhole]time.Time)}}
 	p.worker = alg.NewWorker(alg.WorkerConfig{
 		Policy:   policy,
 		Pinholes: &p.filter,
@@ -136,13 +136,7 @@ const (
 // back: packets out of order, and those without a time, come at the time that it is.
 func (p *player) advance(to time.Time) {
 	now := &p.filter.now
-	// From 1970 to 2242: the engine counts nanoseconds in an int64.
-	switch valid := to.Unix() >= 0 && to.Unix() < 1<<33; {
-	case now.IsZero() && valid:
-		*now = to
-	case now.IsZero():
-		*now = time.Unix(0, 0).UTC()
-	case !valid:
+	if at := to.Unix(); at < 0 || at >= 1<<33 { // from 1970 to 2242, nanoseconds fit an int64
 		return
 	}
 	silent := max(tick, to.Sub(*now)/maxTicks)

@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
+)
+
+// answers is what the control socket is answered from.
+type answers struct {
+	ctx context.Context // of serving: no worker answers after it
+	d   *daemon
+}
+
+func (d *daemon) answers(ctx context.Context) api.Source { return &answers{ctx, d} }
+
+// Status implements api.Source.
+func (a *answers) Status() api.Status {
+	s := api.Status{Version: Version(), StartedAt: a.d.started, Queues: []api.Queue{}}
+	for _, w := range a.d.workers {
+		if stats, ok := ask(a.ctx, w, (*alg.Worker).Stats); ok {
+			s.Queues = append(s.Queues, api.Queue{Number: w.queue.Number(), Worker: stats})
+		}
+	}
+	sessions, pinholes := a.Snapshot()
+	s.Sessions = len(sessions)
+	for _, p := range pinholes {
+		if p.State == "open" {
+			s.Pinholes++
+		}
+	}
+	return s
+}
+
+// Snapshot implements api.Source. The slices are not nil, so that they are lists in JSON.
+func (a *answers) Snapshot() ([]api.Session, []api.Pinhole) {
+	sessions, pinholes := []api.Session{}, []api.Pinhole{}
+	for _, w := range a.d.workers {
+		now, _ := ask(a.ctx, w, snapshot)
+		for _, s := range now.sessions {
+			sessions = append(sessions, api.NewSession(s))
+		}
+		for _, p := range now.pinholes {
+			pinholes = append(pinholes, api.NewPinhole(p))
+		}
+	}
+	return sessions, pinholes
+}
+
+type state struct {
+	sessions []alg.SessionInfo
+	pinholes []alg.PinholeInfo
+}
+
+func snapshot(w *alg.Worker) (s state) {
+	s.sessions, s.pinholes = w.Snapshot()
+	return s
+}
+
+// Subscribe implements api.Source.
+func (a *answers) Subscribe() (<-chan event.JSON, func()) { return a.d.events.follow() }
+
+// Version returns the version that was built.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}

@@ -1,0 +1,47 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// FuzzReplay takes any bytes for a capture file. It must come to an end, with every
+// event in order and writable, and with no pinhole that the policy does not allow.
+func FuzzReplay(f *testing.F) {
+	packets := active(&testing.T{}).packets
+	for link := range links {
+		f.Add(pcap(binary.LittleEndian, false, link, packets))
+		f.Add(pcapng(binary.BigEndian, []layers.LinkType{link}, packets))
+	}
+	whole, err := os.ReadFile(reference)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	policy := alg.DefaultPolicy()
+	f.Fuzz(func(t *testing.T, file []byte) {
+		var events []alg.Event
+		s, err := read(t.Context(), bytes.NewReader(file), policy, func(e alg.Event) { events = append(events, e) })
+		if s.Packets > len(file)/8 || s.Skipped > s.Packets || s.Used > s.Opened || s.Ended > s.Started {
+			t.Errorf("%v, %v", &s, err)
+		}
+		for i, e := range events {
+			if i > 0 && e.Time.Before(events[i-1].Time) {
+				t.Errorf("%v after %v", e, events[i-1])
+			}
+			if p := e.Pinhole; e.Kind == alg.PinholeOpen && (p.Dest.Port() < policy.MinPort || slices.Contains(policy.DenyPorts, p.Dest.Port())) {
+				t.Errorf("opened %v", p)
+			}
+			if err := event.NewText(&bytes.Buffer{}).Write(event.From(e)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
