@@ -155,6 +155,25 @@ func TestDivert(t *testing.T) {
 	}
 }
 
+// The workers share the hosts.
+func TestQueues(t *testing.T) {
+	n, table := newGateway(t, func(*Config, *Caps) {})
+	l := newListener(t, n.gateway, table.cfg)
+	n.server.listen(t, control4.Server)
+	used := make(map[int]bool)
+	for i := range 20 {
+		client := netip.AddrFrom4([4]byte{10, 1, 4, byte(100 + i)})
+		n.client.run(t, func() error { return address("eth0", client.String()+"/24") })
+		n.client.dial(t, netip.AddrPortFrom(client, 0), control4.Server, true)
+	}
+	for _, s := range l.take() {
+		used[s.queue] = true
+	}
+	if !used[0] || !used[1] {
+		t.Errorf("20 clients used the queues %v of 2", used)
+	}
+}
+
 // A packet of a released connection starts its hour anew.
 func TestReleasedIsRefreshed(t *testing.T) {
 	n, table := newGateway(t, func(*Config, *Caps) {})

@@ -30,7 +30,10 @@ func TestCommitRefuses(t *testing.T) {
 		"under 1 ms":       with(func(op *alg.Op) { op.Timeout = time.Microsecond }),
 		"two families":     with(func(op *alg.Op) { op.Pinhole.Source = active6.Source }),
 		"no address":       with(func(op *alg.Op) { op.Pinhole.Source = netip.Addr{} }),
-		"mapped":           with(func(op *alg.Op) { op.Pinhole.Source = netip.MustParseAddr("::ffff:10.2.5.5") }),
+		"mapped": with(func(op *alg.Op) {
+			op.Pinhole.Source = netip.MustParseAddr("::ffff:10.2.5.5")
+			op.Pinhole.Dest = netip.MustParseAddrPort("[::ffff:10.1.4.4]:46197")
+		}),
 		"any source port":  with(func(op *alg.Op) { op.Pinhole.SourcePort = 0 }),
 		"passive, port":    with(func(op *alg.Op) { op.Pinhole.Mode = alg.Passive }),
 		"unknown":          {Kind: 99},

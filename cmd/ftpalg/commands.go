@@ -20,7 +20,7 @@ func root() *cobra.Command {
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), version())
+	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), replayFile(), version())
 	return c
 }
 

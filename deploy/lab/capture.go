@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -68,6 +69,30 @@ func (c *Capture) Packets() []Packet {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.packets[:len(c.packets):len(c.packets)]
+}
+
+// awaitEvery is how often Await looks: soon enough to act while the packet is under way.
+const awaitEvery = 100 * time.Microsecond
+
+// Await waits until a packet is recorded for which match is true, and returns the first
+// such. Match is called once for each packet, in order, from the first on.
+func (c *Capture) Await(ctx context.Context, match func(Packet) bool) (Packet, error) {
+	for next := 0; ; {
+		c.mu.Lock()
+		packets := c.packets[next:len(c.packets):len(c.packets)]
+		c.mu.Unlock()
+		for _, p := range packets {
+			if match(p) {
+				return p, nil
+			}
+		}
+		next += len(packets)
+		select {
+		case <-ctx.Done():
+			return Packet{}, fmt.Errorf("wait for a packet on %s of %s: %w", c.Interface, c.Host.Name, ctx.Err())
+		case <-time.After(awaitEvery):
+		}
+	}
 }
 
 // catchUp waits until everything that the kernel has seen is recorded.

@@ -105,6 +105,9 @@ func (p *player) packet(r record) {
 	switch {
 	case err != nil:
 		p.Skipped++
+		if r.truncated && errors.Is(err, tcp.ErrTruncated) {
+			p.Partial++
+		}
 	case p.filter.admit(&seg):
 	case !p.control(&seg):
 		p.Skipped++

@@ -1,0 +1,108 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
+)
+
+// portStep is the number of the step that looks into the PORT command.
+const portStep = 4
+
+// page is what the templates make the page of.
+type page struct {
+	*story.Story
+	Topology figure
+	Steps    []step
+	Compared *comparison // nil without a matrix
+}
+
+// step is one step of the story with the figures that belong to it.
+type step struct {
+	story.Step
+	Packets  []packet
+	ALG      bool // ftpalg did something
+	Frame    *frame
+	Transfer []transfer
+}
+
+// packet is a line of the table of packets.
+type packet struct {
+	story.Packet
+	Kind string // "control", "data" or ""
+}
+
+func newPage(s *story.Story, m *attack.Matrix) (*page, error) {
+	p := &page{Story: s, Topology: topology(s.Hosts)}
+	for _, one := range s.Steps {
+		p.Steps = append(p.Steps, newStep(one))
+	}
+	for i, t := range s.Transfers {
+		at := p.stepOf(t)
+		if at < 0 {
+			return nil, fmt.Errorf("there is no step to show transfer %q in", t.Title)
+		}
+		p.Steps[at].Transfer = append(p.Steps[at].Transfer, newTransfer(i+1, t, s.Hosts))
+	}
+	if i := slices.IndexFunc(p.Steps, func(s step) bool { return s.Number == portStep }); i >= 0 {
+		f, err := newFrame(s.Port)
+		if err != nil {
+			return nil, err
+		}
+		p.Steps[i].Frame = f
+	}
+	if m != nil {
+		c, err := compare(m)
+		if err != nil {
+			return nil, err
+		}
+		p.Compared = c
+	}
+	return p, nil
+}
+
+func newStep(s story.Step) step {
+	one := step{Step: s}
+	for _, p := range s.Packets {
+		kind := ""
+		switch {
+		case p.SrcPort == 21 || p.DstPort == 21:
+			kind = "control"
+		case p.SrcPort == 20 || p.DstPort == 20:
+			kind = "data"
+		}
+		one.Packets = append(one.Packets, packet{Packet: p, Kind: kind})
+		one.ALG = one.ALG || len(p.ALG) > 0
+	}
+	return one
+}
+
+// stepOf returns the index of the step during which most of a transfer happened. One
+// that happened at no step's time belongs to the last.
+func (p *page) stepOf(t story.Transfer) int {
+	best, most := len(p.Steps)-1, 0
+	for i, s := range p.Steps {
+		n := 0
+		for _, m := range t.Messages {
+			if s.during(m.Time) {
+				n++
+			}
+		}
+		if n > most {
+			best, most = i, n
+		}
+	}
+	return best
+}
+
+// during reports whether t lies between the first and the last packet of the step.
+func (s *step) during(t time.Time) bool {
+	if len(s.Packets) == 0 {
+		return false
+	}
+	first, last := s.Packets[0].Time, s.Packets[len(s.Packets)-1].Time
+	return !t.Before(first) && !t.After(last)
+}

@@ -1,0 +1,93 @@
+package story
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gopacket/gopacket/layers"
+)
+
+// protocol names the packet as Wireshark does.
+func (p *packet) protocol() string {
+	switch {
+	case p.udp != nil:
+		return "UDP"
+	case p.icmp != nil:
+		return "ICMP"
+	case len(p.payload()) == 0:
+		return "TCP"
+	case p.control():
+		return "FTP"
+	}
+	return "FTP-DATA"
+}
+
+// info describes the packet in the words of Wireshark. TCP options are left out.
+// Where one packet has several lines, all are told.
+func (p *packet) info() string {
+	switch p.protocol() {
+	case "UDP":
+		return fmt.Sprintf("%d -> %d Len=%d", p.from.Port(), p.to.Port(), len(p.udp.Payload))
+	case "ICMP":
+		return icmpText(p.icmp.TypeCode)
+	case "FTP":
+		who := "Response: "
+		if p.to.Port() == 21 {
+			who = "Request: "
+		}
+		return who + strings.Join(p.lines(), " | ")
+	case "FTP-DATA":
+		return fmt.Sprintf("FTP Data: %d bytes", len(p.payload()))
+	}
+	ack := ""
+	if p.tcp.ACK {
+		ack = fmt.Sprintf(" Ack=%d", p.ack)
+	}
+	return fmt.Sprintf("%d -> %d [%s] Seq=%d%s Win=%d Len=%d",
+		p.from.Port(), p.to.Port(), flags(p.tcp), p.seq, ack, p.window, len(p.payload()))
+}
+
+func icmpText(t layers.ICMPv4TypeCode) string {
+	if t == layers.CreateICMPv4TypeCode(layers.ICMPv4TypeDestinationUnreachable, layers.ICMPv4CodePort) {
+		return "Destination unreachable (Port unreachable)"
+	}
+	return t.String()
+}
+
+// flags names the flags that are set, in Wireshark's order.
+func flags(t *layers.TCP) string {
+	var set []string
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{{t.FIN, "FIN"}, {t.SYN, "SYN"}, {t.RST, "RST"}, {t.PSH, "PSH"}, {t.ACK, "ACK"}, {t.URG, "URG"}, {t.ECE, "ECE"}, {t.CWR, "CWR"}} {
+		if f.on {
+			set = append(set, f.name)
+		}
+	}
+	return strings.Join(set, ", ")
+}
+
+// lines returns the lines of a packet of a control connection, without their ends.
+func (p *packet) lines() []string {
+	text := strings.TrimSuffix(string(p.payload()), "\r\n")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\r\n")
+}
+
+// packetsOf numbers packets, and counts the time from begin on.
+func packetsOf(packets []*packet, begin time.Time, at func(*packet) time.Time) []Packet {
+	var out []Packet
+	for i, p := range packets {
+		t := at(p)
+		out = append(out, Packet{
+			No: i + 1, Time: t, After: t.Sub(begin),
+			Source: p.from.Addr(), Destination: p.to.Addr(), Protocol: p.protocol(),
+			SrcPort: p.from.Port(), DstPort: p.to.Port(), Info: p.info(),
+		})
+	}
+	return out
+}

@@ -1,0 +1,115 @@
+package story
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
+)
+
+// session is one control connection, with the data connections that it announced.
+type session struct {
+	client  netip.AddrPort
+	packets []*packet // that the client sent or received
+	told    []Packet  // the same, for the story
+}
+
+// sessions finds the control connections and their packets.
+func sessions(packets []*packet, events []lab.Event) []*session {
+	var all []*session
+	of := map[netip.AddrPort]*session{} // by the client's end, of control and data connections
+	for _, p := range packets {
+		if p.control() && p.tcp.SYN && !p.tcp.ACK && of[p.from] == nil {
+			of[p.from] = &session{client: p.from}
+			all = append(all, of[p.from])
+		}
+		s := of[p.from]
+		if s == nil {
+			s = of[p.to]
+		}
+		if s == nil || p.tcp == nil || p.seen[atClient].Frame == nil {
+			continue
+		}
+		if at, ok := p.announcement(); ok {
+			of[at] = s
+		}
+		s.packets = append(s.packets, p)
+	}
+	for _, s := range all {
+		slices.SortStableFunc(s.packets, func(a, b *packet) int { return a.seen[atClient].Time.Compare(b.seen[atClient].Time) })
+		s.told = packetsOf(s.packets, s.packets[0].seen[atClient].Time, func(p *packet) time.Time { return p.seen[atClient].Time })
+		s.annotate(events)
+	}
+	return all
+}
+
+// announcement returns where a PORT command says that its client listens.
+func (p *packet) announcement() (at netip.AddrPort, ok bool) {
+	var a [4]byte
+	var port [2]byte
+	if !p.control() || p.to.Port() != 21 {
+		return at, false
+	}
+	_, err := fmt.Sscanf(string(p.payload()), "PORT %d,%d,%d,%d,%d,%d", &a[0], &a[1], &a[2], &a[3], &port[0], &port[1])
+	return netip.AddrPortFrom(netip.AddrFrom4(a), uint16(port[0])<<8|uint16(port[1])), err == nil
+}
+
+// find returns the index of the first packet from i on whose text begins like this.
+func (s *session) find(i int, text string) (int, error) {
+	for ; i < len(s.told); i++ {
+		if strings.HasPrefix(s.told[i].Info, text) {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("the captured dialogue of %v lacks %q", s.client, text)
+}
+
+// annotate writes each event beside the last packet that the ALG had seen before.
+func (s *session) annotate(events []lab.Event) {
+	for _, e := range events {
+		if e.Client != s.client {
+			continue
+		}
+		found := 0
+		for i, p := range s.packets {
+			if t := p.atGateway(); p.control() && p.diverted() && !t.IsZero() && !t.After(e.Time) {
+				found = i
+			}
+		}
+		s.told[found].ALG = append(s.told[found].ALG, describe(e))
+	}
+}
+
+// diverted reports whether a packet of a control connection is one that the divert
+// rules give to the ALG: not a mere acknowledgement.
+func (p *packet) diverted() bool {
+	return len(p.payload()) > 0 || p.tcp.FIN || p.tcp.RST || p.tcp.SYN && p.tcp.ACK
+}
+
+// describe says in a few words what the ALG did.
+func describe(e lab.Event) string {
+	from, to := netip.AddrPortFrom(e.Source, e.SourcePort), netip.AddrPortFrom(e.Address, e.Port)
+	switch e.Event {
+	case "session.start":
+		return "follows this dialogue"
+	case "session.end":
+		return "forgets this dialogue"
+	case "pinhole.announced":
+		return fmt.Sprintf("notes: %v wants to be reached", to)
+	case "pinhole.open":
+		return fmt.Sprintf("opens: %v to %v, once", from, to)
+	case "pinhole.used":
+		return "sees that the kernel admitted the connection, and no more"
+	case "pinhole.closed":
+		return fmt.Sprintf("closes: %s", e.Reason)
+	case "pinhole.refused", "violation":
+		return fmt.Sprintf("refuses: %s", e.Reason)
+	}
+	if e.Reason == "" {
+		return e.Event
+	}
+	return e.Event + ": " + e.Reason
+}

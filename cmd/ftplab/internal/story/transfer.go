@@ -1,0 +1,104 @@
+package story
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
+)
+
+// titles of transfers, by their commands.
+var titles = map[string]string{"RETR": "Download of", "STOR": "Upload of", "LIST": "Listing of the directory"}
+
+// transfers tells what became of each announcement.
+func transfers(all []*packet, sessions []*session, events []lab.Event) ([]Transfer, error) {
+	var found []Transfer
+	for _, s := range sessions {
+		for i, p := range s.packets {
+			at, ok := p.announcement()
+			if !ok {
+				continue
+			}
+			t := Transfer{Title: s.title(i), Messages: messages(all, s, i, at)}
+			if t.Pinhole, ok = pinhole(events, at); !ok {
+				return nil, fmt.Errorf("ftpalg tells of no pinhole to %v", at)
+			}
+			for _, p := range all {
+				if p.to == at && p.from.Addr() == t.Pinhole.Source {
+					t.Pinhole.UsedAt = p.atGateway()
+					break
+				}
+			}
+			found = append(found, t)
+		}
+	}
+	return found, nil
+}
+
+// title names the transfer that the i-th packet announces.
+func (s *session) title(i int) string {
+	for _, p := range s.packets[i:] {
+		for _, line := range p.lines() {
+			verb, name, _ := strings.Cut(line, " ")
+			if title := titles[verb]; title != "" && p.to.Port() == 21 {
+				return strings.TrimSpace(title + " " + name)
+			}
+		}
+	}
+	return "Transfer"
+}
+
+// messages returns what passed the gateway from the announcement to the last reply,
+// and every packet to or from the announced address.
+func messages(all []*packet, s *session, announced int, at netip.AddrPort) []Message {
+	var out []Message
+	done := false
+	for _, p := range s.packets[announced:] {
+		if !p.control() || len(p.payload()) == 0 || done {
+			continue
+		}
+		out = append(out, p.message(s.client.Addr(), strings.Join(p.lines(), " | ")))
+		done = strings.HasPrefix(string(p.payload()), "226")
+	}
+	for _, p := range all {
+		if p.tcp == nil || p.to != at && p.from != at {
+			continue
+		}
+		_, text, _ := strings.Cut(p.info(), "[")
+		switch {
+		case len(p.payload()) > 0:
+			text = fmt.Sprintf("%d bytes", len(p.payload()))
+		case p.from.Addr() != s.client.Addr() && p.dropped():
+			text = fmt.Sprintf("%s from a stranger, %v, to %d", flags(p.tcp), p.from, p.to.Port())
+		case p.tcp.SYN:
+			text = fmt.Sprintf("%s %d -> %d", flags(p.tcp), p.from.Port(), p.to.Port())
+		default:
+			text = fmt.Sprintf("%s Seq=%d Ack=%d", flags(p.tcp), p.seq, p.ack)
+		}
+		out = append(out, p.message(s.client.Addr(), text))
+	}
+	slices.SortStableFunc(out, func(a, b Message) int { return a.Time.Compare(b.Time) })
+	return out
+}
+
+func (p *packet) message(client netip.Addr, text string) Message {
+	return Message{
+		Time: p.atGateway(), FromClient: p.from.Addr() == client, Data: !p.control(),
+		Text: text, Dropped: p.dropped(),
+	}
+}
+
+// pinhole returns what the daemon's events tell of the pinhole to an address.
+func pinhole(events []lab.Event, at netip.AddrPort) (Pinhole, bool) {
+	for _, e := range events {
+		if e.Event == "pinhole.closed" && netip.AddrPortFrom(e.Address, e.Port) == at {
+			return Pinhole{
+				Source: e.Source, SourcePort: e.SourcePort, Destination: at,
+				OpenedAt: e.OpenedAt, ClosedAt: e.OpenedAt.Add(e.Lifetime), Reason: e.Reason,
+			}, true
+		}
+	}
+	return Pinhole{}, false
+}
