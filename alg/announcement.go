@@ -29,6 +29,8 @@ type announcement struct {
 	pinhole  Pinhole
 	state    state
 	inForce  bool // the packet filter has acknowledged it
+	op       int  // 1 + the index of the op that opens it, until it is in force
+	looked   bool // a preliminary reply had us look whether it was used
 	openedAt time.Time
 	closedAt time.Time // when it stopped admitting, once used
 }
@@ -56,7 +58,7 @@ func (w *Worker) announce(s *session, c ftp.Command) bool {
 	}
 	s.ann = announcement{pinhole: p, state: announced}
 	w.tellPinhole(s, PinholeAnnounced, "")
-	if w.Policy.OpenOnPort {
+	if w.Policy.OpenOnPort && s.proven {
 		w.openPinhole(s)
 	}
 	return true
@@ -158,7 +160,7 @@ func (w *Worker) admits(s *session, p Pinhole) bool {
 	case slices.Contains(w.Policy.DenyPorts, port):
 		w.refuse(s, p, "a denied port")
 		w.violate(s, "an announcement of a denied port")
-	case w.Policy.RequireLogin && s.login == loggedOut:
+	case w.Policy.RequireLogin && (s.login == loggedOut || s.queue.has(dueLogin, dueRein)):
 		w.refuse(s, p, "nobody is logged in")
 	default:
 		return true
@@ -167,9 +169,25 @@ func (w *Worker) admits(s *session, p Pinhole) bool {
 }
 
 func (w *Worker) refuse(s *session, p Pinhole, reason string) {
+	if !s.few() {
+		if s.phase <= dialogue {
+			w.giveUp(s, Overload, "too many refusals")
+		}
+		return
+	}
 	e := w.event(s, PinholeRefused, reason)
 	e.Pinhole = p
 	w.tell(e)
+}
+
+// few counts what an attacker can have told as often as he likes.
+func (s *session) few() bool {
+	const many = 64
+	if s.refused == many {
+		return false
+	}
+	s.refused++
+	return true
 }
 
 // openPinhole has the live announcement admitted with the end of this batch.
@@ -178,13 +196,14 @@ func (w *Worker) openPinhole(s *session) {
 	w.open.set(&s.hole, w.now.UnixNano())
 	w.do(s, Op{Kind: OpOpen, Pinhole: s.ann.pinhole, Timeout: w.Policy.Timeout})
 	w.tellPinhole(s, PinholeOpen, "")
-	w.pending[len(w.pending)-1].op = len(w.ops)
+	s.ann.op = len(w.ops)
+	w.pending[len(w.pending)-1].op = s.ann.op
 }
 
 // committed notes that the packet filter has made a change.
 func (s *session) committed(op Op) {
 	if op.Kind == OpOpen && s.ann.state == open && s.ann.pinhole == op.Pinhole {
-		s.ann.inForce = true
+		s.ann.inForce, s.ann.op = true, 0
 	}
 }
 
@@ -208,6 +227,27 @@ func (w *Worker) dropAnnouncement(s *session, reason string) {
 	w.closePinhole(s, reason)
 }
 
+// noteUse reports whether the live pinhole was used, and tells if that is news.
+func (w *Worker) noteUse(s *session) bool {
+	a := &s.ann
+	if a.state != open || !a.inForce {
+		return a.state == used
+	}
+	unused, err := w.Pinholes.Unused(a.pinhole)
+	if err != nil {
+		e := w.pinholeEvent(s, Failure, "it is not known whether the pinhole was used")
+		e.Err = err
+		w.tell(e)
+	}
+	if err != nil || unused {
+		return false
+	}
+	a.state, a.closedAt = used, w.now
+	s.hole.stop()
+	w.tellPinhole(s, PinholeUsed, "")
+	return true
+}
+
 // closePinhole sees to it that nothing is admitted any more. A connection that came
 // through before carries on: it lives in conntrack, not in the pinhole.
 func (w *Worker) closePinhole(s *session, reason string) {
@@ -215,20 +255,12 @@ func (w *Worker) closePinhole(s *session, reason string) {
 	if a.state == none || a.state == closed {
 		return
 	}
-	if a.state == open {
-		if a.inForce {
-			unused, err := w.Pinholes.Unused(a.pinhole)
-			if err == nil && !unused {
-				a.state, a.closedAt = used, w.now
-				w.tellPinhole(s, PinholeUsed, "")
-			}
-		}
-		if a.state == open {
-			a.closedAt = w.now
-			w.do(s, Op{Kind: OpClose, Pinhole: a.pinhole})
-		}
+	if a.state == open && !w.noteUse(s) {
+		a.closedAt = w.now
+		w.do(s, Op{Kind: OpClose, Pinhole: a.pinhole})
 	}
 	w.tellPinhole(s, PinholeClosed, reason)
+	w.pending[len(w.pending)-1].op = a.op
 	s.hole.stop()
 	a.state = closed
 }

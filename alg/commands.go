@@ -1,5 +1,7 @@
 package alg
 
+import "slices"
+
 // due is what a command that waits for its reply means to the session.
 type due uint8
 
@@ -13,6 +15,7 @@ const (
 	dueEpsv     // EPSV
 	dueEpsvAll  // EPSV ALL
 	dueTransfer // a command that uses the live announcement
+	dueAbor
 )
 
 // maxCommands bounds the commands without a reply, of one session. A client that
@@ -47,6 +50,28 @@ func (c *commands) pop() (due, bool) {
 
 func (c *commands) peek() (due, bool) {
 	return c.ring[c.first], c.n > 0
+}
+
+// aborted notes that the client goes on after an ABOR for which one reply has come. Some
+// servers send one for the transfer and its ABOR together: no other is due then.
+func (c *commands) aborted() {
+	for i := range int(c.n) {
+		if c.ring[(int(c.first)+i)%maxCommands] == dueAbor {
+			c.first = uint8((int(c.first) + i + 1) % maxCommands)
+			c.n -= uint8(i + 1)
+			return
+		}
+	}
+}
+
+// has reports whether a command of these kinds waits for its reply.
+func (c *commands) has(kinds ...due) bool {
+	for i := range int(c.n) {
+		if slices.Contains(kinds, c.ring[(int(c.first)+i)%maxCommands]) {
+			return true
+		}
+	}
+	return false
 }
 
 // settle makes commands of these kinds plain ones: what their replies would say is

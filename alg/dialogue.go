@@ -2,7 +2,6 @@ package alg
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/ftpalg/ftpalg/alg/ftp"
 )
@@ -23,9 +22,10 @@ func (w *Worker) read(s *session, d side, at uint32, b []byte) (changed, ok bool
 			n = len(b)
 		}
 		line, before := dir.gather(b[:n], whole)
-		if d == fromClient && w.Policy.DenyTLS && !dir.lost && !dir.long {
+		if d == fromClient && w.Policy.DenyTLS && !dir.lost {
 			if i, found := ftp.AuthAt(line); found && i >= before {
 				if !dir.Edit(at+uint32(i-before), refused) {
+					w.condemn(s, "too many AUTH without an acknowledgement")
 					return changed, false
 				}
 				b[i-before], line[i] = refused, refused
@@ -51,7 +51,6 @@ const refused = 'X'
 // is of it, and how much there was before. A line that is whole from the start is
 // not copied; of one that is too long only the beginning is kept.
 func (dir *direction) gather(b []byte, whole bool) (line []byte, before int) {
-	const beginning = 16
 	before = len(dir.line)
 	switch {
 	case dir.lost || dir.long:
@@ -67,6 +66,16 @@ func (dir *direction) gather(b []byte, whole bool) (line []byte, before int) {
 	}
 	return dir.line, before
 }
+
+// shorten gives back the memory of a line that does not end: it is not parsed.
+func (dir *direction) shorten() {
+	if len(dir.line) > beginning {
+		dir.line, dir.long = bytes.Clone(dir.line[:beginning]), true
+	}
+}
+
+// beginning is what is kept of a long line: its verb, or its code.
+const beginning = 16
 
 // line acts on one line, without its LF.
 func (w *Worker) line(s *session, d side, line []byte) {
@@ -89,14 +98,18 @@ func (w *Worker) command(s *session, line []byte) {
 	dir := &s.dirs[fromClient]
 	c, err := ftp.ParseCommand(line)
 	switch {
-	case dir.long && !errors.Is(err, ftp.ErrForeign):
-		c = ftp.Command{}
 	case err != nil:
 		w.giveUp(s, NotFTP, err.Error())
 		return
+	case dir.long:
+		c = w.unread(s, c, "longer than is read")
 	case dir.urgent && c.Verb != ftp.Abor:
 		// The receiver takes the urgent byte out of the line: who knows what it reads.
-		c = ftp.Command{}
+		c = w.unread(s, c, "with urgent data in it")
+	}
+	if s.halfDone {
+		s.queue.aborted()
+		s.halfDone = false
 	}
 	means := plain
 	switch c.Verb {
@@ -108,8 +121,11 @@ func (w *Worker) command(s *session, line []byte) {
 	case ftp.Rein:
 		w.dropAnnouncement(s, "REIN")
 		means = dueRein
-	case ftp.Abor, ftp.Quit:
-		w.dropAnnouncement(s, c.Verb.String())
+	case ftp.Abor:
+		w.dropAnnouncement(s, "ABOR")
+		means = dueAbor
+	case ftp.Quit:
+		w.dropAnnouncement(s, "QUIT")
 	case ftp.Auth, ftp.Adat:
 		means = dueAuth
 	case ftp.Port, ftp.Eprt:
@@ -135,6 +151,14 @@ func (w *Worker) command(s *session, line []byte) {
 	}
 }
 
+// unread stands in for a command that is not acted on.
+func (w *Worker) unread(s *session, c ftp.Command, why string) ftp.Command {
+	if c.Verb.Announces() {
+		w.refuse(s, Pinhole{}, c.Verb.String()+" in a line "+why)
+	}
+	return ftp.Command{}
+}
+
 // reply acts on one line of the server, and on the reply if the line completes one.
 func (w *Worker) reply(s *session, r ftp.Reply, whole bool, err error) {
 	if s.phase == greeting {
@@ -149,12 +173,15 @@ func (w *Worker) reply(s *session, r ftp.Reply, whole bool, err error) {
 	}
 	means, asked := s.queue.peek()
 	if r.Preliminary() {
-		if asked && means == dueTransfer {
+		if asked && means == dueTransfer && s.ann.state == open && !s.ann.looked {
+			s.ann.looked = true
 			w.pending = append(w.pending, pending{session: s})
 		}
 		return
 	}
 	s.queue.pop()
+	// 426 is the transfer's own reply, and that to ABOR follows it.
+	s.halfDone = means != dueAbor && r.Code != 426 && s.queue.has(dueAbor)
 	if r.Code == 234 || asked && means == dueAuth && r.Code == 235 {
 		w.secure(s)
 		return
@@ -243,5 +270,6 @@ func (w *Worker) unasked(s *session, r ftp.Reply) {
 func (w *Worker) secure(s *session) {
 	w.giveUp(s, AuthTLS, "AUTH was accepted: the dialogue is encrypted, its data connections cannot be helped")
 	s.phase = opaque
+	w.brief.set(&s.life, w.now.UnixNano()) // for what is under way: the kernel knows the rest
 	w.do(s, Op{Kind: OpRelease, Flow: s.flow})
 }

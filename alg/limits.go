@@ -61,6 +61,13 @@ func (l *Limits) begin(addr netip.Addr) *client {
 	return c
 }
 
+// full reports whether there is no room for a session of any client.
+func (l *Limits) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sessions >= l.maxSessions
+}
+
 // end counts one session less.
 func (l *Limits) end(addr netip.Addr) {
 	l.mu.Lock()

@@ -95,6 +95,40 @@ func TestAnySplitGivesTheSameDecisions(t *testing.T) {
 	}
 }
 
+// Packets that no receiver accepts, whoever forged them, change no decision.
+func TestForgedPacketsChangeNothing(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		turns := anyDialogue(rt)
+		clean, forged := newWire(t).connect(), newWire(t).connect()
+		for _, tn := range turns {
+			clean.say(tn.d, tn.text)
+			forged.say(tn.d, tn.text)
+			d := side(rapid.IntRange(0, 1).Draw(rt, "forged side"))
+			seq, ack := forged.next[d], forged.next[d.other()]
+			far := rapid.Uint32Range(1<<21, 1<<31).Draw(rt, "far")
+			text := rapid.SampledFrom(append(slices.Clone(clientWords), serverWords...)).Draw(rt, "forged text")
+			var p []byte
+			switch rapid.IntRange(0, 4).Draw(rt, "kind") {
+			case 0:
+				p = forged.build(d, seq+far, ack, tcp.ACK, text)
+			case 1:
+				p = forged.build(d, seq, ack, tcp.PSH, text) // no ACK
+			case 2:
+				p = forged.build(d, seq, ack, tcp.ACK, text)
+				p[len(p)-1] ^= 0x55 // checksum
+			case 3:
+				p = forged.build(fromServer, forged.next[fromServer]+far, far, tcp.SYN|tcp.ACK, "")
+			case 4:
+				p = forged.build(d, seq+far, 0, tcp.RST, "")
+			}
+			forged.packet(p)
+		}
+		if clean.decisions() != forged.decisions() {
+			rt.Fatalf("%q\nclean:\n%s\nforged:\n%s", turns, clean.decisions(), forged.decisions())
+		}
+	})
+}
+
 // payload is what arrived of a segment.
 func (x *wire) payload(id uint32, sent string) string {
 	if v := x.verdicts[id]; v.Data != nil {
@@ -153,12 +187,18 @@ func FuzzStream(f *testing.F) {
 		if len(x.verdicts) != int(x.id) {
 			t.Fatalf("%d verdicts for %d packets", len(x.verdicts), x.id)
 		}
-		if x.w.Stats().Lost > 0 {
-			return // the sender passed over bytes for good: what came after was not read as lines
-		}
 		plain := newWire(t).login()
 		plain.say(fromClient, string(server.read))
 		plain.take(plain.w.Stop(plain.now))
+		if x.w.Stats().Lost > 0 || x.count(NotFTP) > 0 {
+			// Bytes went by, or were no FTP as they came: less may open, and no more.
+			for _, p := range x.kernel.opened {
+				if !slices.Contains(plain.kernel.opened, p) {
+					t.Fatalf("the server read %q: opened was %v\n%s%+v", server.read, p, x.told(), x.w.Stats())
+				}
+			}
+			return
+		}
 		if !slices.Equal(plain.kernel.opened, x.kernel.opened) {
 			t.Fatalf("the server read %q: that opens %v, opened was %v\n%s%+v", server.read, plain.kernel.opened, x.kernel.opened, x.told(), x.w.Stats())
 		}
@@ -225,8 +265,21 @@ func fuzzWorker(t *testing.T, data []byte, strict bool) {
 	x := newWire(t, policy).connect()
 	y := newWireBetween(t, "fd00:1::4", "fd00:2::5", policy)
 	y.w, y.kernel = x.w, x.kernel
+	looks := &asking{kernel: x.kernel}
+	x.w.Pinholes = looks
 	for n := 0; len(data) >= 4 && n < 400; n++ {
 		kind, flags, jump, size := data[0], data[1], int8(data[2]), int(data[3])
+		switch flags { // what the packet filter does is a part of the plan, too
+		case 0xee:
+			x.kernel.fail = func([]Op) error { return errKernel }
+		case 0xed:
+			x.kernel.fail = nil
+		case 0xec:
+			for p := range x.kernel.open {
+				x.kernel.use(p)
+			}
+		}
+		told, asked := len(x.events), looks.asked
 		data = data[4:]
 		size = min(size, len(data))
 		body := string(data[:size])
@@ -256,11 +309,19 @@ func fuzzWorker(t *testing.T, data []byte, strict bool) {
 				x.verdicts[id] = v
 			}
 		}
+		if len(x.events)-told > 200 || looks.asked-asked > 20 {
+			t.Fatalf("one packet cost %d events and %d questions", len(x.events)-told, looks.asked-asked)
+		}
 		if kind&0xf0 == 0xf0 {
 			x.wait(time.Duration(jump&0x7f) * tick)
 		}
 	}
+	x.kernel.fail = nil
 	x.take(x.w.Stop(x.now))
+	x.wait(x.w.Policy.Timeout + tick)
+	if open, closed := x.opened(), x.closed(); open != closed {
+		t.Fatalf("%d pinholes opened, %d closed:\n%s", open, closed, x.told())
+	}
 	if len(x.verdicts) != int(x.id) {
 		t.Fatalf("%d verdicts for %d packets", len(x.verdicts), x.id)
 	}
@@ -273,6 +334,18 @@ func fuzzWorker(t *testing.T, data []byte, strict bool) {
 	for _, p := range x.kernel.opened {
 		wantInPolicy(t, &x.w.Policy, p, x.flow, y.flow)
 	}
+}
+
+// opened and closed count what was told of pinholes that were in force.
+func (x *wire) opened() int { return x.count(PinholeOpen) }
+
+func (x *wire) closed() (n int) {
+	for _, e := range x.events {
+		if e.Kind == PinholeClosed && !e.OpenedAt.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // wantInPolicy checks a pinhole against all that the policy says, by itself.

@@ -2,6 +2,7 @@ package alg
 
 import (
 	"slices"
+	"time"
 
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
@@ -11,6 +12,7 @@ type waiting struct {
 	id     uint32
 	d      side
 	packet []byte
+	since  time.Time
 }
 
 // cost is what the packet counts against the limits.
@@ -18,9 +20,18 @@ func (h *waiting) cost() int64 { return int64(max(len(h.packet), minHeld)) }
 
 // segment gives one segment of a session its verdict, or holds it back.
 func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
+	if s.renewed(d, seg) {
+		w.forget(s, "replaced by a new connection")
+		if s = w.pickUp(s.flow, d, seg); s == nil {
+			w.verdict(id, Accept, nil)
+			return
+		}
+		s.login = loggedOut
+	}
 	switch s.phase {
 	case opaque, unhelped, over:
 		w.touch(s)
+		w.follow(s, d, seg)
 		w.verdict(id, Accept, nil)
 		return
 	case condemned:
@@ -47,7 +58,19 @@ func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
 // seen here: with a queue that passes what it cannot hold, packets go by.
 func (w *Worker) acknowledge(s *session, d side, ack uint32) {
 	if !s.dirs[d].Ack(ack) && s.near(d, ack) && !s.dirs[d].finished {
-		w.lose(s, d, ack)
+		s.dirs[d].claimed = ack // a lie, unless its sender goes on from there
+	}
+}
+
+// follow keeps up with the numbers of a session that is not read, to know its end.
+func (w *Worker) follow(s *session, d side, seg *tcp.Segment) {
+	dir := &s.dirs[d]
+	if end := seg.Seq + seg.Len(); s.near(d, end) && tcp.Diff(end, dir.Next()) > 0 {
+		dir.Skip(end)
+	}
+	dir.finished = dir.finished || seg.Has(tcp.FIN) && seg.Seq+seg.Len() == dir.Next()
+	if s.finished() {
+		w.end(s, "FIN")
 	}
 }
 
@@ -56,14 +79,27 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 	fresh, place := dir.Place(seg.Seq, seg.Payload)
 	switch place {
 	case tcp.Ahead:
-		if dir.expired && dir.stale == seg.Seq {
-			// It was sent again, not what is missing before it: that has arrived.
+		if len(seg.Payload) == 0 && !seg.Has(tcp.FIN) {
+			w.verdict(id, Accept, nil)
+			return
+		}
+		if dir.claimed != 0 && tcp.Diff(seg.Seq, dir.claimed) <= 0 || dir.expired > 1 && dir.stale == seg.Seq {
+			// What is missing before it has arrived: the receiver says so, or this was sent
+			// again and that was not. (Once proves nothing: RFC 8985, section 7.)
 			w.lose(s, d, seg.Seq)
 			w.place(s, d, seg, id)
 			return
 		}
 		w.hold(s, d, seg, id)
 		return
+	case tcp.Forgotten:
+		// A server may tell its client what it likes: it opens no more by it than it
+		// could anyway. A client that is policed must not get past.
+		if d == fromClient {
+			w.stats.Conflicts++
+			w.conflict(s, id)
+			return
+		}
 	case tcp.Conflict:
 		if len(seg.Payload) != 1 || tcp.Diff(seg.Seq, dir.Next()) != -1 {
 			w.stats.Conflicts++
@@ -80,7 +116,7 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 	if len(fresh) > 0 && !dir.finished {
 		at := dir.Next()
 		dir.Take(fresh)
-		dir.expired = false
+		dir.expired, dir.claimed = 0, 0
 		dir.urgent = dir.urgent || seg.Has(tcp.URG)
 		edited, ok := w.read(s, d, at, fresh)
 		if s.phase == condemned {
@@ -95,7 +131,7 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 		changed = changed || edited
 	}
 	if seg.Has(tcp.FIN) && seg.Seq+uint32(len(seg.Payload)) == dir.Next() && !dir.finished {
-		dir.Skip(dir.Next() + 1)
+		dir.Take([]byte{0})
 		dir.finished = true
 		w.end(s, "FIN")
 	}
@@ -116,7 +152,7 @@ func (w *Worker) conflict(s *session, id uint32) {
 	if w.Policy.Reset {
 		w.violate(s, reason)
 		w.resets(s)
-	} else {
+	} else if s.few() {
 		w.tell(w.event(s, Violation, reason))
 	}
 	w.verdict(id, Drop, nil)
@@ -124,7 +160,7 @@ func (w *Worker) conflict(s *session, id uint32) {
 
 // hold keeps a packet back until what belongs before it has come.
 func (w *Worker) hold(s *session, d side, seg *tcp.Segment, id uint32) {
-	h := waiting{id, d, slices.Clone(seg.Packet())}
+	h := waiting{id, d, slices.Clone(seg.Packet()), w.now}
 	inHand := h.cost()
 	for _, other := range s.waiting {
 		inHand += other.cost()
@@ -136,9 +172,7 @@ func (w *Worker) hold(s *session, d side, seg *tcp.Segment, id uint32) {
 	}
 	w.stats.Held++
 	s.waiting = append(s.waiting, h)
-	if s.wait.list == nil {
-		w.held.set(&s.wait, w.now.UnixNano())
-	}
+	w.held.set(&s.wait, w.now.UnixNano())
 }
 
 // retry goes through what waits until none of it has found its place.
@@ -162,15 +196,27 @@ func (w *Worker) retry(s *session) {
 
 // expireHeld drops what has waited in vain: TCP sends it again.
 func (w *Worker) expireHeld(s *session) {
-	for i := range s.waiting {
-		seg, _ := tcp.Parse(s.waiting[i].packet)
-		dir := &s.dirs[s.waiting[i].d]
-		if !dir.expired || tcp.Diff(seg.Seq, dir.stale) < 0 {
-			dir.expired, dir.stale = true, seg.Seq
+	s.waiting = slices.DeleteFunc(s.waiting, func(h waiting) bool {
+		if w.now.Sub(h.since) < heldTime {
+			return false
+		}
+		seg, _ := tcp.Parse(h.packet)
+		dir := &s.dirs[h.d]
+		switch {
+		case dir.expired > 0 && seg.Seq == dir.stale:
+			dir.expired++
+		case dir.expired == 0 || tcp.Diff(seg.Seq, dir.stale) < 0:
+			dir.expired, dir.stale = 1, seg.Seq
 		}
 		w.stats.Expired++
+		w.Limits.release(s.client, h.cost())
+		w.verdict(h.id, Drop, nil)
+		return true
+	})
+	if len(s.waiting) == 0 {
+		s.waiting = nil
+		s.wait.stop()
 	}
-	w.dropHeld(s)
 }
 
 func (w *Worker) passHeld(s *session) { w.clearHeld(s, Accept) }

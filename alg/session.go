@@ -42,21 +42,24 @@ const (
 
 // session is one control connection. There are up to a hundred thousand.
 type session struct {
-	flow    Flow
-	id      uint64
-	client  *client
-	phase   phase
-	login   login
-	proven  bool // a command and its reply were seen, or the greeting
-	started bool // the sink knows of it
-	dirs    [2]direction
-	replies ftp.Replies
-	queue   commands
-	ann     announcement
-	epsvAll bool
-	synData bool   // the client spoke in its SYN
-	first   uint32 // the server's first byte: tells its SYN/ACK sent again from a new one
-	waiting []waiting
+	flow     Flow
+	id       uint64
+	client   *client
+	phase    phase
+	login    login
+	proven   bool // a command and its reply were seen, or the greeting
+	started  bool // the sink knows of it
+	dirs     [2]direction
+	replies  ftp.Replies
+	queue    commands
+	ann      announcement
+	epsvAll  bool
+	halfDone bool // a reply has come since ABOR, but not two
+	synData  bool // only the client's SYN was seen, with data
+	renewing bool
+	newUp    uint32 // the client's first byte by the last SYN/ACK, if renewing
+	refused  uint8  // refusals and conflicts that were told
+	waiting  []waiting
 
 	life, calm, hole, wait timer
 }
@@ -65,22 +68,30 @@ type session struct {
 type direction struct {
 	tcp.Stream
 	line     []byte
-	long     bool // the line is longer than is kept
-	lost     bool // its begin was not seen: it is none
-	urgent   bool // it has urgent data in it
-	finished bool // FIN
-	expired  bool // a segment at stale waited in vain
+	long     bool  // the line is longer than is kept
+	lost     bool  // its begin was not seen: it is none
+	urgent   bool  // it has urgent data in it
+	finished bool  // FIN
+	expired  uint8 // how often a segment at stale waited in vain
 	stale    uint32
+	claimed  uint32 // up to here the receiver says it has bytes, beyond next; 0: it does not
 }
 
 // handshake reads a SYN that was diverted: one with data, or the server's.
 func (w *Worker) handshake(s *session, flow Flow, d side, seg *tcp.Segment) {
 	switch {
 	case d == fromServer && seg.Has(tcp.ACK):
-		if s != nil && s.phase != over && s.first == seg.Seq+1 {
-			return // sent again
+		if s != nil && !s.synData && !s.finished() {
+			// Anybody can send one. That there is a new connection shows when the client
+			// takes it up: see renewed.
+			s.newUp, s.renewing = seg.Ack, true
+			up := s.dirs[fromClient].Next()
+			if s.phase == greeting && seg.Ack != up && s.near(fromClient, seg.Ack) {
+				w.giveUp(s, NotFTP, "the server answered one SYN twice, and differently")
+			}
+			return
 		}
-		early := s != nil && s.synData && s.dirs[fromClient].Next() == seg.Ack
+		early := s != nil && tcp.Diff(seg.Ack, s.dirs[fromClient].Next()) > 0
 		if s != nil {
 			w.forget(s, "replaced by a new connection")
 		}
@@ -88,8 +99,7 @@ func (w *Worker) handshake(s *session, flow Flow, d side, seg *tcp.Segment) {
 			return
 		}
 		s.dirs[fromClient].Start(seg.Ack)
-		s.first = seg.Seq + 1
-		s.dirs[fromServer].Start(s.first)
+		s.dirs[fromServer].Start(seg.Seq + 1)
 		w.brief.set(&s.life, w.now.UnixNano())
 		if early { // accepted data in a SYN (RFC 7413)
 			w.giveUp(s, NotFTP, "the client spoke before the server's greeting")
@@ -99,8 +109,41 @@ func (w *Worker) handshake(s *session, flow Flow, d side, seg *tcp.Segment) {
 			return
 		}
 		s.synData = true
-		s.dirs[fromClient].Start(seg.Seq + seg.Len())
+		s.dirs[fromClient].Start(seg.Seq + 1)
 		w.brief.set(&s.life, w.now.UnixNano())
+	case d == fromClient && seg.Has(tcp.ACK) && s == nil:
+		// The end at the control port is the one that connected.
+		if s = w.newSession(flow); s == nil {
+			return
+		}
+		s.dirs[fromClient].Start(seg.Seq + 1)
+		s.dirs[fromServer].Start(seg.Ack)
+		w.giveUp(s, NotFTP, "the connection was not made to the control port")
+	}
+}
+
+// finished reports whether both ends have said that they send nothing more.
+func (s *session) finished() bool {
+	return s.dirs[fromClient].finished && s.dirs[fromServer].finished
+}
+
+// renewed reports whether a client's segment belongs to the connection of the last
+// SYN/ACK, and not to the one that is followed.
+func (s *session) renewed(d side, seg *tcp.Segment) bool {
+	return s.renewing && d == fromClient && seg.Seq == s.newUp && !s.near(d, seg.Seq)
+}
+
+// reset acts on a RST. Only the exact number ends a connection at once (RFC 5961,
+// section 3.2), but near is near enough to admit nothing for now. That a server's RST
+// arrives is not certain: what is flagged for good stays so.
+func (w *Worker) reset(s *session, d side, seq uint32) {
+	switch {
+	case !s.near(d, seq):
+	case seq != s.dirs[d].Next():
+		w.dropAnnouncement(s, "RST")
+	case d == fromClient || s.phase <= opaque:
+		w.end(s, "RST")
+		w.passHeld(s)
 	}
 }
 
@@ -114,7 +157,7 @@ func (w *Worker) pickUp(flow Flow, d side, seg *tcp.Segment) *session {
 	s.phase, s.login = dialogue, assumed
 	s.dirs[d].Start(seg.Seq)
 	s.dirs[d.other()].Start(seg.Ack)
-	w.idle.set(&s.life, w.now.UnixNano())
+	w.brief.set(&s.life, w.now.UnixNano()) // until something is proven
 	return s
 }
 
@@ -161,9 +204,13 @@ func (w *Worker) giveUp(s *session, k Kind, reason string) {
 
 // violate answers a proven violation as the policy has it.
 func (w *Worker) violate(s *session, reason string) {
-	if !w.Policy.Reset {
-		return
+	if w.Policy.Reset {
+		w.condemn(s, reason)
 	}
+}
+
+// condemn ends a connection: nothing of it passes any more.
+func (w *Worker) condemn(s *session, reason string) {
 	w.dropAnnouncement(s, reason)
 	w.tell(w.event(s, Violation, reason))
 	w.finish(s, "reset")
@@ -187,7 +234,8 @@ func (w *Worker) lose(s *session, d side, next uint32) {
 	w.stats.Lost++
 	w.dropAnnouncement(s, "bytes of the dialogue were not seen")
 	if s.phase == greeting {
-		s.phase = dialogue
+		w.giveUp(s, NotFTP, "the greeting was not seen")
+		return
 	}
 	s.proven = false
 	s.queue = commands{}

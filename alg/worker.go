@@ -56,13 +56,15 @@ type Worker struct {
 	brief, idle, flagged timers // one of them holds a session's life
 	calm                 timers // until a session gives back memory
 	open                 timers // pinholes
-	held                 timers // segments that wait
+	held                 timers // sessions with segments that wait
 
 	now     time.Time
 	res     Result
 	ops     []Op
 	owners  []*session // of each op
 	pending []pending
+
+	unclosed []unclosed
 }
 
 // pending is an event that waits for the end of the batch, and what there is to
@@ -86,7 +88,6 @@ func NewWorker(c WorkerConfig) *Worker {
 		// The kernel's own time-out is exact, but cannot be told from a use: a tick
 		// earlier the pinhole is taken away while it can still be asked about.
 		open: timers{delay: max(c.Policy.Timeout-tick, tick)},
-		held: timers{delay: heldTime},
 	}
 }
 
@@ -113,16 +114,23 @@ func (w *Worker) Tick(now time.Time) Result {
 	w.begin(now)
 	at := now.UnixNano()
 	for s := w.open.due(at); s != nil; s = w.open.due(at) {
-		w.closePinhole(s, "timeout")
+		if !w.noteUse(s) {
+			w.closePinhole(s, "timeout")
+		}
 	}
-	for s := w.held.due(at); s != nil; s = w.held.due(at) {
+	for t := w.held.head; t != nil; { // no more than the limits let wait
+		s := t.session
+		t = t.next
 		w.expireHeld(s)
 	}
 	for s := w.calm.due(at); s != nil; s = w.calm.due(at) {
 		s.calm.stop()
-		s.dirs[0].Trim()
-		s.dirs[1].Trim()
+		for d := range s.dirs {
+			s.dirs[d].Trim()
+			s.dirs[d].shorten()
+		}
 	}
+	w.closeAgain()
 	for _, l := range []*timers{&w.brief, &w.idle, &w.flagged} {
 		for s := l.due(at); s != nil; s = l.due(at) {
 			w.forget(s, "idle")
@@ -149,6 +157,7 @@ func (w *Worker) Settle(now time.Time) {
 	for i := range w.pending {
 		p := &w.pending[i]
 		switch {
+		case p.Kind == "" && p.session == nil: // it did not happen after all
 		case p.session != nil:
 			w.look(p.session, now)
 		case p.Kind == PinholeClosed && p.Used && w.Flows != nil:
@@ -200,10 +209,12 @@ func (w *Worker) packet(p Packet) {
 		w.handshake(s, flow, d, &seg)
 		w.verdict(p.ID, Accept, nil)
 	case seg.Has(tcp.RST):
-		if s != nil && s.near(d, seg.Seq) {
-			w.end(s, "RST")
-			w.passHeld(s)
+		if s != nil {
+			w.reset(s, d, seg.Seq)
 		}
+		w.verdict(p.ID, Accept, nil)
+	case !seg.Has(tcp.ACK): // no receiver reads it (RFC 9293, section 3.10.7.4)
+		w.stats.Outside++
 		w.verdict(p.ID, Accept, nil)
 	case s == nil && len(seg.Payload) == 0:
 		w.verdict(p.ID, Accept, nil)
@@ -268,15 +279,42 @@ func (w *Worker) failed(i int, err error) {
 	s, op := w.owners[i], w.ops[i]
 	e := w.event(s, Failure, "the packet filter refused a change")
 	e.Pinhole, e.Err = op.Pinhole, err
-	at := slices.IndexFunc(w.pending, func(p pending) bool { return p.op == i+1 })
-	if at >= 0 {
-		w.pending[at] = pending{Event: e}
-	} else {
-		w.pending = append(w.pending, pending{Event: e})
+	told := false
+	for at := range w.pending { // what depends on it did not happen
+		if w.pending[at].op == i+1 {
+			w.pending[at] = pending{}
+			if !told {
+				w.pending[at].Event, told = e, true
+			}
+		}
 	}
-	if op.Kind == OpOpen && s.ann.state == open && s.ann.pinhole == op.Pinhole {
+	if !told {
+		w.tell(e)
+	}
+	switch {
+	case op.Kind == OpClose:
+		w.unclosed = append(w.unclosed, unclosed{s, op.Pinhole, w.now.Add(w.Policy.Timeout)})
+	case op.Kind == OpOpen && s.ann.state == open && s.ann.pinhole == op.Pinhole:
+		s.hole.stop()
 		s.ann.clear()
 	}
+}
+
+// unclosed is a pinhole that the packet filter would not close.
+type unclosed struct {
+	session *session
+	pinhole Pinhole
+	until   time.Time // then it is gone by its own time-out
+}
+
+// closeAgain tries again to close what could not be closed.
+func (w *Worker) closeAgain() {
+	for _, u := range w.unclosed {
+		if w.now.Before(u.until) && (u.session.ann.state != open || u.session.ann.pinhole != u.pinhole) {
+			w.do(u.session, Op{Kind: OpClose, Pinhole: u.pinhole})
+		}
+	}
+	w.unclosed = w.unclosed[:0]
 }
 
 func (w *Worker) do(s *session, op Op) {
@@ -295,6 +333,11 @@ func (w *Worker) tell(e Event) { w.pending = append(w.pending, pending{Event: e}
 // newSession returns nil where there is no room for one more.
 func (w *Worker) newSession(flow Flow) *session {
 	c := w.Limits.begin(flow.Client.Addr())
+	if old := w.brief.head; c == nil && old != nil &&
+		(old.session.flow.Client.Addr() == flow.Client.Addr() || w.Limits.full()) {
+		w.forget(old.session, "no room") // what has not begun, or is over
+		c = w.Limits.begin(flow.Client.Addr())
+	}
 	if c == nil {
 		w.stats.Unhelped++
 		return nil

@@ -147,7 +147,7 @@ func (a *Anchor) Watch(ctx context.Context, report func(error)) error {
 	for {
 		// The ruleset has a generation that every transaction advances.
 		gen, err := a.generation()
-		if err == nil && (gen != seen || last != "") {
+		if err == nil && gen != seen {
 			var inserted bool
 			if inserted, err = a.Ensure(); inserted {
 				report(nil)

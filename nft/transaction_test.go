@@ -26,10 +26,10 @@ func TestCommitRefuses(t *testing.T) {
 		return op
 	}
 	for name, op := range map[string]alg.Op{
-		"for ever":         with(func(op *alg.Op) { op.Timeout = 0 }),
-		"under 1 ms":       with(func(op *alg.Op) { op.Timeout = time.Microsecond }),
-		"two families":     with(func(op *alg.Op) { op.Pinhole.Source = active6.Source }),
-		"no address":       with(func(op *alg.Op) { op.Pinhole.Source = netip.Addr{} }),
+		"for ever":     with(func(op *alg.Op) { op.Timeout = 0 }),
+		"under 1 ms":   with(func(op *alg.Op) { op.Timeout = time.Microsecond }),
+		"two families": with(func(op *alg.Op) { op.Pinhole.Source = active6.Source }),
+		"no address":   with(func(op *alg.Op) { op.Pinhole.Source = netip.Addr{} }),
 		"mapped": with(func(op *alg.Op) {
 			op.Pinhole.Source = netip.MustParseAddr("::ffff:10.2.5.5")
 			op.Pinhole.Dest = netip.MustParseAddrPort("[::ffff:10.1.4.4]:46197")

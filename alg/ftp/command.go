@@ -49,7 +49,7 @@ func ParseCommand(line []byte) (Command, error) {
 // such lines; a firewall reports them and opens nothing.
 func Announces(arg []byte) bool {
 	verb, _ := cutVerb(bytes.TrimLeft(arg, " "))
-	return verb.announces()
+	return verb.Announces()
 }
 
 // cutVerb finds the word of letters and digits at the start of b. n is its

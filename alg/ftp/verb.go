@@ -161,8 +161,8 @@ func (v Verb) Transfer() bool {
 	return false
 }
 
-// announces reports whether the verb announces a data port or asks for one.
-func (v Verb) announces() bool {
+// Announces reports whether the verb announces a data port or asks for one.
+func (v Verb) Announces() bool {
 	switch v {
 	case Port, Eprt, Lprt, Pasv, Epsv, Lpsv:
 		return true

@@ -18,6 +18,9 @@ const (
 	Ahead
 	// Conflict: it differs from what passed at that place.
 	Conflict
+	// Forgotten: it brings bytes again that the receiver may not have yet, and they are
+	// not remembered well enough to be compared.
+	Forgotten
 )
 
 // Stream is one direction of a connection as its receiver will read it. It is not
@@ -74,6 +77,9 @@ func (s *Stream) Place(seq uint32, payload []byte) ([]byte, Place) {
 	if !s.same(int(ahead), payload[:old]) {
 		return nil, Conflict
 	}
+	if s.forgot(seq, seq+uint32(old)) {
+		return nil, Forgotten
+	}
 	if old == len(payload) && ahead < 0 {
 		return nil, Old
 	}
@@ -93,8 +99,21 @@ func (s *Stream) same(at int, b []byte) bool {
 	return bytes.Equal(s.past[i:i+len(b)], b)
 }
 
-// Take notes that bytes passed: those that Place returned, or the one number of a
-// FIN with Skip.
+// forgot reports whether some of the bytes from seq up to end are neither remembered
+// nor acknowledged.
+func (s *Stream) forgot(seq, end uint32) bool {
+	known := s.next - uint32(len(s.past))
+	if Diff(end, known) > 0 {
+		end = known
+	}
+	if Diff(seq, s.acked) < 0 {
+		seq = s.acked
+	}
+	return Diff(end, seq) > 0
+}
+
+// Take notes that bytes passed: those that Place returned. A FIN takes a number as a
+// byte does, and is noted as one.
 func (s *Stream) Take(b []byte) {
 	s.next += uint32(len(b))
 	if len(b) >= Remember {
@@ -114,10 +133,10 @@ func (s *Stream) Take(b []byte) {
 	s.past = append(s.past, b...)
 }
 
-// Skip moves on over sequence numbers that carry no byte that was read: a FIN, or
-// bytes that passed unseen. What was remembered is forgotten.
+// Skip moves to another number, over bytes that passed unseen. Nothing before it is
+// remembered, or asked about again.
 func (s *Stream) Skip(to uint32) {
-	s.next, s.past = to, nil
+	s.next, s.acked, s.past = to, to, nil
 }
 
 // Ack notes that the receiver has everything before seq. It reports false for a
@@ -138,8 +157,7 @@ func (s *Stream) Ack(seq uint32) bool {
 	return true
 }
 
-// Trim gives back memory beyond the few bytes that are always remembered. What is
-// forgotten is taken for unchanged if it comes again.
+// Trim gives back memory beyond the few bytes that are always remembered.
 func (s *Stream) Trim() {
 	if len(s.past) > keep {
 		s.past = append(make([]byte, 0, keep), s.past[len(s.past)-keep:]...)

@@ -1,34 +1,99 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
-	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/demo"
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 	"github.com/spf13/cobra"
 )
+
+// steps is how many steps a story has.
+const steps = 9
+
+// demoFlags are the choices of the demo.
+type demoFlags struct {
+	daemon   *string
+	step     int
+	pause    bool
+	plain    bool
+	json     bool
+	captures string
+}
 
 func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Run the reference dialogue through the gateway, and show what ftpalg did at each line",
+		Short: "Tell active FTP and its firewall in nine steps, from packets captured as you watch",
 		Args:  cobra.NoArgs,
 	}
-	flag := daemonFlag(c)
+	f := demoFlags{daemon: daemonFlag(c)}
+	c.Flags().IntVar(&f.step, "step", 0, "show only step `N`, of 1 to 9")
+	c.Flags().BoolVar(&f.pause, "pause", false, "wait for a key between steps")
+	c.Flags().BoolVar(&f.plain, "no-color", false, "no colours; so does NO_COLOR in the environment")
+	c.Flags().BoolVar(&f.json, "json", false, "print the story as JSON")
+	c.Flags().StringVar(&f.captures, "pcap", "", "write client.pcapng, inside.pcapng and outside.pcapng to `DIR`")
+	c.MarkFlagsMutuallyExclusive("step", "pause", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		binary, err := daemon(*flag)
-		if err != nil {
-			return err
+		if c.Flags().Changed("step") && (f.step < 1 || f.step > steps) {
+			return fmt.Errorf("there is no step %d: they are 1 to %d", f.step, steps)
 		}
-		story, err := demo.Run(c.Context(), binary)
-		if err != nil {
-			return err
-		}
-		return story.Print(c.OutOrStdout())
+		return f.run(c)
 	}
 	return c
+}
+
+func (f *demoFlags) run(c *cobra.Command) error {
+	if err := story.Missing(); err != nil {
+		return err
+	}
+	binary, err := daemon(*f.daemon)
+	if err != nil {
+		return err
+	}
+	s, err := story.Run(c.Context(), story.Options{Daemon: binary, Progress: progress(os.Stderr), PcapDir: f.captures})
+	if err != nil {
+		return err
+	}
+	return f.show(c, s)
+}
+
+// show writes the story in the form that was asked for.
+func (f *demoFlags) show(c *cobra.Command, s *story.Story) error {
+	out := c.OutOrStdout()
+	if f.json {
+		return writeJSON(out, s)
+	}
+	p := story.Printer{Writer: out}
+	if isTerminal(os.Stdout) {
+		p.Width, p.Color = width(os.Stdout), !f.plain && os.Getenv("NO_COLOR") == ""
+	}
+	if f.step > 0 {
+		return p.Step(s, f.step)
+	}
+	if f.pause {
+		p.Pause = func() error { return pause(c.Context()) }
+	}
+	return p.Story(s)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// progress returns what tells a person at a terminal what is going on.
+func progress(f *os.File) func(string) {
+	if !isTerminal(f) {
+		return nil
+	}
+	return func(what string) { fmt.Fprintf(f, "... %s\n", what) }
 }
 
 // daemonFlag adds --ftpalg to a command.

@@ -75,7 +75,8 @@ func (c *Capture) Packets() []Packet {
 const awaitEvery = 100 * time.Microsecond
 
 // Await waits until a packet is recorded for which match is true, and returns the first
-// such. Match is called once for each packet, in order, from the first on.
+// such. Match is called once for each packet, in order, from the first on. An ended ctx
+// ends the wait, with its cause.
 func (c *Capture) Await(ctx context.Context, match func(Packet) bool) (Packet, error) {
 	for next := 0; ; {
 		c.mu.Lock()
@@ -89,7 +90,7 @@ func (c *Capture) Await(ctx context.Context, match func(Packet) bool) (Packet, e
 		next += len(packets)
 		select {
 		case <-ctx.Done():
-			return Packet{}, fmt.Errorf("wait for a packet on %s of %s: %w", c.Interface, c.Host.Name, ctx.Err())
+			return Packet{}, fmt.Errorf("wait for a packet on %s of %s: %w", c.Interface, c.Host.Name, context.Cause(ctx))
 		case <-time.After(awaitEvery):
 		}
 	}

@@ -24,10 +24,10 @@ var (
 	errRecord     = errors.New("a record is longer than any packet: the file is damaged there")
 )
 
-// errLink says that a link type is not read.
-type errLink layers.LinkType
+// linkError says that a link type is not read.
+type linkError layers.LinkType
 
-func (l errLink) Error() string {
+func (l linkError) Error() string {
 	return fmt.Sprintf("link type %d is not among those that are read: Ethernet, Linux cooked, raw IP, loopback", uint16(l))
 }
 
@@ -85,7 +85,7 @@ func (c *capture) openPcap(in io.Reader) error {
 		return err
 	}
 	if links[r.LinkType()] == nil {
-		return errLink(r.LinkType())
+		return linkError(r.LinkType())
 	}
 	c.read = r.ZeroCopyReadPacketData
 	c.link = func(gopacket.CaptureInfo) layers.LinkType { return r.LinkType() }
@@ -122,7 +122,7 @@ func (c *capture) next() (record, error) {
 // maxRecord is how much of a file may be read to get at one packet, and so bounds the
 // memory that a damaged length costs. No packet is nearly as long; the rest is for
 // what stands between packets.
-const maxRecord = 64 << 20
+const maxRecord = 16 << 20
 
 // bounded is a reader that has something left.
 type bounded struct {

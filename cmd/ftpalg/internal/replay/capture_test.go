@@ -158,7 +158,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		if !errors.Is(err, errRecord) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if n := after.TotalAlloc - before.TotalAlloc; n > 4*maxRecord {
+		if n := after.TotalAlloc - before.TotalAlloc; n > 16*maxRecord {
 			t.Errorf("%s: %d bytes", name, n)
 		}
 	}
@@ -176,7 +176,7 @@ func (zeros) Read(p []byte) (int, error) {
 func TestTimeIsBounded(t *testing.T) {
 	k := active(t)
 	k.packets = k.packets[:20] // a pinhole is open
-	for range 100_000 {
+	for range 20_000 {
 		k.packets = append(k.packets, packet{at: k.packets[0].at, ip: k.packets[0].ip})
 	}
 	for i := range k.packets {

@@ -95,7 +95,7 @@ func (p *player) packet(r record) {
 	strip := links[r.link]
 	if strip == nil {
 		p.Foreign++
-		p.foreign = errLink(r.link)
+		p.foreign = linkError(r.link)
 		p.Skipped++
 		return
 	}

@@ -23,10 +23,10 @@ type page struct {
 // step is one step of the story with the figures that belong to it.
 type step struct {
 	story.Step
-	Packets  []packet
-	ALG      bool // ftpalg did something
-	Frame    *frame
-	Transfer []transfer
+	Packets   []packet
+	ALG       bool // ftpalg did something
+	Frame     *frame
+	Transfers []transfer
 }
 
 // packet is a line of the table of packets.
@@ -45,7 +45,7 @@ func newPage(s *story.Story, m *attack.Matrix) (*page, error) {
 		if at < 0 {
 			return nil, fmt.Errorf("there is no step to show transfer %q in", t.Title)
 		}
-		p.Steps[at].Transfer = append(p.Steps[at].Transfer, newTransfer(i+1, t, s.Hosts))
+		p.Steps[at].Transfers = append(p.Steps[at].Transfers, newTransfer(i+1, t, s.Hosts))
 	}
 	if i := slices.IndexFunc(p.Steps, func(s step) bool { return s.Number == portStep }); i >= 0 {
 		f, err := newFrame(s.Port)
@@ -80,22 +80,15 @@ func newStep(s story.Step) step {
 	return one
 }
 
-// stepOf returns the index of the step during which most of a transfer happened. One
-// that happened at no step's time belongs to the last.
+// stepOf returns the index of the step that tells the end of a transfer: the first
+// during which its last message came, or else the last of all.
 func (p *page) stepOf(t story.Transfer) int {
-	best, most := len(p.Steps)-1, 0
 	for i, s := range p.Steps {
-		n := 0
-		for _, m := range t.Messages {
-			if s.during(m.Time) {
-				n++
-			}
-		}
-		if n > most {
-			best, most = i, n
+		if n := len(t.Messages); n > 0 && s.during(t.Messages[n-1].Time) {
+			return i
 		}
 	}
-	return best
+	return len(p.Steps) - 1
 }
 
 // during reports whether t lies between the first and the last packet of the step.

@@ -78,16 +78,16 @@ func (p *packet) lines() []string {
 	return strings.Split(text, "\r\n")
 }
 
-// packetsOf numbers packets, and counts the time from begin on.
-func packetsOf(packets []*packet, begin time.Time, at func(*packet) time.Time) []Packet {
-	var out []Packet
+// tabulate returns the packets as one table, with the times that at says.
+func tabulate(packets []*packet, begin time.Time, at func(*packet) time.Time) []Packet {
+	var rows []Packet
 	for i, p := range packets {
 		t := at(p)
-		out = append(out, Packet{
+		rows = append(rows, Packet{
 			No: i + 1, Time: t, After: t.Sub(begin),
 			Source: p.from.Addr(), Destination: p.to.Addr(), Protocol: p.protocol(),
 			SrcPort: p.from.Port(), DstPort: p.to.Port(), Info: p.info(),
 		})
 	}
-	return out
+	return rows
 }

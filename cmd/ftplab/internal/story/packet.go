@@ -33,12 +33,13 @@ type sighting struct {
 // packet is one IPv4 packet of the run. The places see it with different Ethernet
 // addresses and TTLs.
 type packet struct {
-	from, to netip.AddrPort // of an ICMP error: the ports of the packet that it is about
-	tcp      *layers.TCP    // the three others are nil
+	from, to netip.AddrPort // the ports of an ICMP error are those that it quotes
+	tcp      *layers.TCP    // one of the three; the others are nil
 	udp      *layers.UDP
 	icmp     *layers.ICMPv4
-	about    *layers.IPv4 // which an ICMP error quotes
 	seen     [places]sighting
+
+	quotedTTL uint8 // of the packet that an ICMP error quotes
 
 	// Of TCP, relative to the connection's beginning; window in bytes.
 	seq, ack, window uint32
@@ -93,7 +94,9 @@ func decode(frame []byte) (*packet, *layers.IPv4) {
 		sport, dport = uint16(p.udp.SrcPort), uint16(p.udp.DstPort)
 	case p.icmp != nil:
 		quoted := gopacket.NewPacket(p.icmp.Payload, layers.LayerTypeIPv4, gopacket.NoCopy)
-		p.about, _ = quoted.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+		if about, ok := quoted.Layer(layers.LayerTypeIPv4).(*layers.IPv4); ok {
+			p.quotedTTL = about.TTL
+		}
 		if udp, ok := quoted.Layer(layers.LayerTypeUDP).(*layers.UDP); ok {
 			sport, dport = uint16(udp.SrcPort), uint16(udp.DstPort)
 		}

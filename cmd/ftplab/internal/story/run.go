@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
@@ -55,6 +56,9 @@ func Run(ctx context.Context, o Options) (_ *Story, err error) {
 	}
 	defer r.stop()
 	if err := r.play(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.settle(ctx); err != nil {
 		return nil, err
 	}
 	o.Progress("reading what was captured")
@@ -119,35 +123,27 @@ func (r *run) play(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, s := range lab.Reference {
-		r.Progress("with lftp: " + s.Title)
-		if err := r.session(ctx, s); err != nil {
-			return err
-		}
-	}
-	if err := r.checkFiles(); err != nil {
+	ctx, cancel := context.WithCancelCause(ctx)
+	knocked := make(chan error, 1)
+	go func() { knocked <- r.knock(ctx) }()
+	err := r.dialogue(ctx)
+	cancel(errNoCommand)
+	if err = errors.Join(err, <-knocked); err != nil {
 		return err
 	}
-	return r.settle(ctx)
+	return r.checkFiles()
 }
 
-// session runs one control connection. During the first, a stranger knocks.
-func (r *run) session(ctx context.Context, s lab.Script) error {
-	c := r.Client.LFTP(ctx, s.Commands)
-	var out bytes.Buffer
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		return fmt.Errorf("start lftp: %w", err)
-	}
-	if s.Title == lab.Reference[0].Title {
-		running, end := context.WithCancel(ctx)
-		go func() { defer end(); _ = c.Wait() }()
-		if err := r.knock(running); err != nil && running.Err() == nil {
-			return errors.Join(err, c.Process.Kill(), c.Wait())
+// errNoCommand says why nobody has knocked.
+var errNoCommand = errors.New("the gateway has not seen the transfer's command")
+
+// dialogue runs the reference dialogue.
+func (r *run) dialogue(ctx context.Context) error {
+	for _, s := range lab.Reference {
+		r.Progress("with lftp: " + strings.ToLower(s.Title))
+		if out, err := r.Client.LFTP(ctx, s.Commands).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s with lftp: %w: %s\nthe daemon's log:\n%s", s.Title, err, out, r.daemon.Log())
 		}
-	}
-	if err := c.Wait(); err != nil {
-		return fmt.Errorf("%s with lftp: %w: %s\nthe daemon's log:\n%s", s.Title, err, &out, r.daemon.Log())
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
@@ -39,8 +38,8 @@ func sessions(packets []*packet, events []lab.Event) []*session {
 		s.packets = append(s.packets, p)
 	}
 	for _, s := range all {
-		slices.SortStableFunc(s.packets, func(a, b *packet) int { return a.seen[atClient].Time.Compare(b.seen[atClient].Time) })
-		s.told = packetsOf(s.packets, s.packets[0].seen[atClient].Time, func(p *packet) time.Time { return p.seen[atClient].Time })
+		slices.SortStableFunc(s.packets, func(a, b *packet) int { return atClientTime(a).Compare(atClientTime(b)) })
+		s.told = tabulate(s.packets, atClientTime(s.packets[0]), atClientTime)
 		s.annotate(events)
 	}
 	return all
@@ -57,14 +56,25 @@ func (p *packet) announcement() (at netip.AddrPort, ok bool) {
 	return netip.AddrPortFrom(netip.AddrFrom4(a), uint16(port[0])<<8|uint16(port[1])), err == nil
 }
 
-// find returns the index of the first packet from i on whose text begins like this.
+// find returns the index of the first packet from the i-th on whose Info begins like this.
 func (s *session) find(i int, text string) (int, error) {
 	for ; i < len(s.told); i++ {
 		if strings.HasPrefix(s.told[i].Info, text) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("the captured dialogue of %v lacks %q", s.client, text)
+	return len(s.told), fmt.Errorf("the captured dialogue of %v lacks %q", s.client, text)
+}
+
+// part returns the packets from the first whose Info begins with one text up to the
+// next whose Info begins with the other. Empty texts are the beginning and the end.
+func (s *session) part(from, to string) ([]Packet, error) {
+	i, err := s.find(0, from)
+	if err != nil || to == "" {
+		return s.told[i:], err
+	}
+	j, err := s.find(i, to)
+	return s.told[i:j:j], err
 }
 
 // annotate writes each event beside the last packet that the ALG had seen before.

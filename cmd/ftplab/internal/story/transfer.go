@@ -21,7 +21,7 @@ func transfers(all []*packet, sessions []*session, events []lab.Event) ([]Transf
 			if !ok {
 				continue
 			}
-			t := Transfer{Title: s.title(i), Messages: messages(all, s, i, at)}
+			t := Transfer{Title: s.title(i), Messages: messages(all, s, p, at)}
 			if t.Pinhole, ok = pinhole(events, at); !ok {
 				return nil, fmt.Errorf("ftpalg tells of no pinhole to %v", at)
 			}
@@ -50,44 +50,46 @@ func (s *session) title(i int) string {
 	return "Transfer"
 }
 
-// messages returns what passed the gateway from the announcement to the last reply,
-// and every packet to or from the announced address.
-func messages(all []*packet, s *session, announced int, at netip.AddrPort) []Message {
+// messages returns what came to the gateway: of the control connection, the lines from
+// the announcement to the last reply; of the data connection, every packet.
+func messages(all []*packet, s *session, announcement *packet, at netip.AddrPort) []Message {
 	var out []Message
-	done := false
-	for _, p := range s.packets[announced:] {
-		if !p.control() || len(p.payload()) == 0 || done {
-			continue
-		}
-		out = append(out, p.message(s.client.Addr(), strings.Join(p.lines(), " | ")))
-		done = strings.HasPrefix(string(p.payload()), "226")
-	}
+	begun, done := false, false
 	for _, p := range all {
-		if p.tcp == nil || p.to != at && p.from != at {
-			continue
-		}
-		_, text, _ := strings.Cut(p.info(), "[")
+		begun = begun || p == announcement
+		ours := p.from == s.client || p.to == s.client
 		switch {
-		case len(p.payload()) > 0:
-			text = fmt.Sprintf("%d bytes", len(p.payload()))
-		case p.from.Addr() != s.client.Addr() && p.dropped():
-			text = fmt.Sprintf("%s from a stranger, %v, to %d", flags(p.tcp), p.from, p.to.Port())
-		case p.tcp.SYN:
-			text = fmt.Sprintf("%s %d -> %d", flags(p.tcp), p.from.Port(), p.to.Port())
-		default:
-			text = fmt.Sprintf("%s Seq=%d Ack=%d", flags(p.tcp), p.seq, p.ack)
+		case p.tcp == nil || !begun:
+		case p.from == at || p.to == at:
+			out = append(out, p.message(s.client, p.dataText()))
+		case ours && len(p.payload()) > 0 && !done:
+			out = append(out, p.message(s.client, strings.Join(p.lines(), " | ")))
+			done = strings.HasPrefix(string(p.payload()), "226")
 		}
-		out = append(out, p.message(s.client.Addr(), text))
 	}
 	slices.SortStableFunc(out, func(a, b Message) int { return a.Time.Compare(b.Time) })
 	return out
 }
 
-func (p *packet) message(client netip.Addr, text string) Message {
+func (p *packet) message(client netip.AddrPort, text string) Message {
 	return Message{
-		Time: p.atGateway(), FromClient: p.from.Addr() == client, Data: !p.control(),
+		Time: p.atGateway(), FromClient: p.from.Addr() == client.Addr(), Data: !p.control(),
 		Text: text, Dropped: p.dropped(),
 	}
+}
+
+// dataText describes a packet to or from an announced address. One that is dropped may
+// come from anywhere, and so names its sender.
+func (p *packet) dataText() string {
+	switch {
+	case p.dropped():
+		return fmt.Sprintf("%s %v -> %v", flags(p.tcp), p.from, p.to)
+	case len(p.payload()) > 0:
+		return fmt.Sprintf("%d bytes of data", len(p.payload()))
+	case p.tcp.SYN:
+		return fmt.Sprintf("%s %d -> %d", flags(p.tcp), p.from.Port(), p.to.Port())
+	}
+	return fmt.Sprintf("%s Seq=%d Ack=%d", flags(p.tcp), p.seq, p.ack)
 }
 
 // pinhole returns what the daemon's events tell of the pinhole to an address.

@@ -1,0 +1,150 @@
+package story
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// packets writes the columns that analysers show.
+func (p *Printer) packets(packets []Packet) {
+	rows := [][]string{{"No.", "Source", "Destination", "Proto", "Src Port", "Dst Port", "Info"}}
+	for _, k := range packets {
+		rows = append(rows, []string{
+			strconv.Itoa(k.No), k.Source.String(), k.Destination.String(), k.Protocol,
+			port(k.SrcPort), port(k.DstPort), p.paint(color(&k), k.Info),
+		})
+	}
+	p.rows(rows, 7, 1, 5, 6)
+}
+
+func port(n uint16) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(n))
+}
+
+// color tells the lines of the client, those of the server, and data apart.
+func color(k *Packet) string {
+	switch {
+	case k.Protocol == "FTP" && k.DstPort == 21:
+		return cyan
+	case k.Protocol == "FTP":
+		return green
+	case k.Protocol == "FTP-DATA":
+		return yellow
+	}
+	return noColor
+}
+
+// frame writes a frame byte by byte.
+func (p *Printer) frame(f *Frame) {
+	rows := [][]string{{"Offset", "Bytes", "", "Layer", "Field", "Meaning"}}
+	for _, d := range f.Fields {
+		b := f.Bytes[d.Offset : d.Offset+d.Length]
+		rows = append(rows, []string{
+			strconv.Itoa(d.Offset), fmt.Sprintf("% x", b), printable(d.Layer, b), d.Layer, d.Name, d.Meaning,
+		})
+	}
+	p.rows(rows, 6, 1)
+}
+
+// printable returns the bytes as text where they are text.
+func printable(layer string, b []byte) string {
+	if layer != "FTP" {
+		return ""
+	}
+	return strings.Trim(strconv.QuoteToASCII(string(b)), `"`)
+}
+
+// dialogue writes what was said beside what ftpalg did about it.
+func (p *Printer) dialogue(s *Story, step *Step) {
+	drops := dropped(s)
+	for packets := step.Packets; len(packets) > 0; {
+		n := 1 + slices.IndexFunc(packets[1:], func(k Packet) bool { return k.No == 1 })
+		if n == 0 {
+			n = len(packets)
+		}
+		rows := [][]string{{"ms", "from", "on the wire", "what ftpalg did"}}
+		for i, k := range packets[:n] {
+			for len(drops) > 0 && drops[0].Time.Before(k.Time) {
+				after := drops[0].Time.Sub(packets[0].Time)
+				rows = append(rows, []string{ms(after), "stranger", p.paint(red, drops[0].Text), p.paint(red, "nothing: no pinhole admits it, the firewall drops it")})
+				drops = drops[1:]
+			}
+			rows = append(rows, p.line(&packets[i]))
+			for _, more := range k.ALG[min(1, len(k.ALG)):] {
+				rows = append(rows, []string{"", "", "", more})
+			}
+		}
+		p.rows(rows, 3, 1)
+		packets = packets[n:]
+	}
+}
+
+func (p *Printer) line(k *Packet) []string {
+	from, did := "server", ""
+	switch {
+	case k.SrcPort != 21 && k.DstPort != 21:
+		from = "data"
+	case k.DstPort == 21:
+		from = "client"
+	}
+	if len(k.ALG) > 0 {
+		did = k.ALG[0]
+	}
+	said, _, _ := strings.Cut(k.Info, " Seq=")
+	said = strings.TrimPrefix(strings.TrimPrefix(said, "Request: "), "Response: ")
+	return []string{ms(k.After), from, p.paint(color(k), said), p.paint(bold, did)}
+}
+
+// dropped returns the messages that the gateway dropped, in the order of their times.
+func dropped(s *Story) []Message {
+	var all []Message
+	for _, t := range s.Transfers {
+		for _, m := range t.Messages {
+			if m.Dropped {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+const legend = `"Used after" is from the opening to the first packet of the data connection, as captured on the gateway: with that packet the kernel itself removed the pinhole. "Open for at most" is until ftpalg has looked.`
+
+// pinholes writes the life of each pinhole.
+func (p *Printer) pinholes(s *Story) {
+	rows := [][]string{{"pinhole for", "admits", "used after", "open for at most", "closed because"}}
+	for _, t := range s.Transfers {
+		h, used := t.Pinhole, "never"
+		if !h.UsedAt.IsZero() {
+			used = ms(h.UsedAt.Sub(h.OpenedAt)) + " ms"
+		}
+		rows = append(rows, []string{
+			t.Title, fmt.Sprintf("%v to %v", netip.AddrPortFrom(h.Source, h.SourcePort), h.Destination),
+			used, ms(h.ClosedAt.Sub(h.OpenedAt)) + " ms", h.Reason,
+		})
+	}
+	p.rows(rows, 0, 3, 4)
+	p.paragraph(legend)
+}
+
+// summary says what was shown.
+func (p *Printer) summary(s *Story) {
+	title := "What was shown"
+	p.text("\n" + p.paint(bold, title) + "\n" + strings.Repeat("=", len(title)) + "\n")
+	for _, paragraph := range []string{
+		"- In active mode the client announces a port in the text of the dialogue, and the server connects to it from outside in.",
+		fmt.Sprintf("- A stateless filter must leave %d ports of every client open for it, to everybody, always.", highPorts),
+		fmt.Sprintf("- ftpalg read the announcements and opened %d pinholes, each for one connection, for %s ms all together. The three transfers worked.",
+			len(s.Transfers), ms(s.openTime())),
+		fmt.Sprintf("- Packets of a stranger that the firewall dropped: %d, to a port that was announced, but not for him.", len(dropped(s))),
+	} {
+		p.paragraph(paragraph)
+	}
+	p.text("\n")
+}
