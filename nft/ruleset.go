@@ -110,10 +110,10 @@ func newRuleset(cfg Config, caps Caps) ruleset {
 				{isNew, isSYN, gotoChain(pinholes.name)},
 			}},
 			chain{"divert_" + hook, hook, afterFilter, []rule{
-				// tcp dport @ports goto divert_commands
-				{key{tcpDport}.in(setPorts), gotoChain(commands.name)},
-				// tcp sport @ports goto divert_replies
-				{key{tcpSport}.in(setPorts), gotoChain(replies.name)},
+				// tcp dport @ports ct direction original goto divert_commands
+				{key{tcpDport}.in(setPorts), fromOpener, gotoChain(commands.name)},
+				// tcp sport @ports ct direction reply goto divert_replies
+				{key{tcpSport}.in(setPorts), toOpener, gotoChain(replies.name)},
 			}})
 	}
 	return rs

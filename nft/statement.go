@@ -106,6 +106,15 @@ func (k key) load() (needs []protocol, exprs []expr.Any) {
 	return needs, exprs
 }
 
+// direction is true of packets that go one way of their flow (IP_CT_DIR_ORIGINAL, 0, and
+// IP_CT_DIR_REPLY, 1).
+func direction(name string, number byte) statement {
+	return statement{text: "ct direction " + name, exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{number}},
+	}}
+}
+
 // in is true of packets whose key is in the set: `tcp dport @ports`.
 func (k key) in(set string) statement {
 	needs, exprs := k.load()
@@ -169,6 +178,11 @@ var (
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(expr.CtStateBitNEW), Xor: native(0)},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: native(0)},
 	}}
+
+	// The end that opened a connection is its client, whichever port it came from: one
+	// that comes from port 21 is no server's.
+	fromOpener = direction("original", 0)
+	toOpener   = direction("reply", 1)
 
 	// @ih is the inner header, for TCP its payload (nft_payload_inner_offset). The load
 	// fails, and with it the match, where the segment has no first byte: a pure ACK.
