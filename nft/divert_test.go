@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	nfqueue "github.com/florianl/go-nfqueue/v2"
+	"github.com/vishvananda/netlink"
 
 	"github.com/ftpalg/ftpalg/alg"
 )
@@ -233,6 +235,42 @@ func TestDivertOnlyWhatIsAccepted(t *testing.T) {
 			l.want(t, "what the operator drops")
 		}
 	}
+}
+
+// Who connects from a control port is no server.
+func TestDivertNoClientFromControlPort(t *testing.T) {
+	n, table := newGateway(t, func(*Config, *Caps) {})
+	n.gateway.load(t, "insert rule inet filter forward tcp dport 8021 accept")
+	l := newListener(t, n.gateway, table.cfg)
+	n.server.listen(t, port(control4.Server, 8021))
+	c := n.client.dial(t, port(control4.Client, 21), port(control4.Server, 8021), true)
+	echo(t, c)
+	hangUp(c)
+	l.want(t, "from port 21 to port 8021")
+
+	n.server.listen(t, control4.Server)
+	echo(t, n.client.dial(t, port(control4.Client, 21), control4.Server, true))
+	l.want(t, "from port 21 to port 21", "21>21 flags 0x12 payload 0",
+		"21>21 flags 0x10 payload 5", "21>21 flags 0x10 payload 5")
+}
+
+// A packet that conntrack does not know what to do with can still have a receiver.
+func TestDivertInvalid(t *testing.T) {
+	n, table := newGateway(t, func(*Config, *Caps) {})
+	n.gateway.load(t, "insert rule inet filter forward ct state invalid tcp sport 21 accept")
+	l := newListener(t, n.gateway, table.cfg)
+	n.server.listen(t, control4.Server)
+	c := n.client.dial(t, control4.Client, control4.Server, true)
+	l.take()
+	n.gateway.run(t, func() error {
+		// From here on the connection is one whose beginning was not seen.
+		if err := os.WriteFile("/proc/sys/net/netfilter/nf_conntrack_tcp_loose", []byte("0"), 0); err != nil {
+			return err
+		}
+		return netlink.ConntrackTableFlush(netlink.ConntrackTable)
+	})
+	echo(t, c)
+	l.want(t, "invalid", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
 }
 
 // While no one listens, control packets pass or do not, as configured.

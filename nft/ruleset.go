@@ -114,6 +114,10 @@ func newRuleset(cfg Config, caps Caps) ruleset {
 				{key{tcpDport}.in(setPorts), fromOpener, gotoChain(commands.name)},
 				// tcp sport @ports ct direction reply goto divert_replies
 				{key{tcpSport}.in(setPorts), toOpener, gotoChain(replies.name)},
+				// ct state invalid,untracked tcp dport @ports goto divert_commands
+				{noFlow, key{tcpDport}.in(setPorts), gotoChain(commands.name)},
+				// ct state invalid,untracked tcp sport @ports goto divert_replies
+				{noFlow, key{tcpSport}.in(setPorts), gotoChain(replies.name)},
 			}})
 	}
 	return rs
@@ -164,8 +168,8 @@ func newPinholes(cfg Config) chain {
 // Pure ACKs stay in the kernel, and so do connections that were released; but a SYN
 // begins a new connection, whatever was released between its ends before.
 //
-// What conntrack calls invalid is diverted like the rest: a receiver may think better
-// of it. Fragments are whole here, as the `ct state` of the other chain turns on the
+// What conntrack calls invalid is diverted like the rest, by its ports alone: its
+// receiver may think better of it. Fragments are whole here, as the `ct state` of the other chain turns on the
 // reassembly that conntrack needs (nf_ct_netns_get).
 func newDivert(cfg Config, caps Caps) (commands, replies chain) {
 	divert := queue(cfg, caps)

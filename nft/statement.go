@@ -106,15 +106,6 @@ func (k key) load() (needs []protocol, exprs []expr.Any) {
 	return needs, exprs
 }
 
-// direction is true of packets that go one way of their flow (IP_CT_DIR_ORIGINAL, 0, and
-// IP_CT_DIR_REPLY, 1).
-func direction(name string, number byte) statement {
-	return statement{text: "ct direction " + name, exprs: []expr.Any{
-		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{number}},
-	}}
-}
-
 // in is true of packets whose key is in the set: `tcp dport @ports`.
 func (k key) in(set string) statement {
 	needs, exprs := k.load()
@@ -155,6 +146,24 @@ const (
 	ack
 )
 
+// ctState is `ct state A,B`, true of a packet in any of the states.
+func ctState(text string, states uint32) statement {
+	return statement{text: text, exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(states), Xor: native(0)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: native(0)},
+	}}
+}
+
+// ctDirection is `ct direction D`: IP_CT_DIR_ORIGINAL, 0, or IP_CT_DIR_REPLY, 1. It is
+// never true of a packet without a flow.
+func ctDirection(text string, number byte) statement {
+	return statement{text: text, exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{number}},
+	}}
+}
+
 // tcpFlags is `tcp flags & mask OP value`.
 func tcpFlags(text string, mask byte, op expr.CmpOp, value byte) statement {
 	return statement{text: text, needs: []protocol{tcp}, exprs: []expr.Any{
@@ -172,17 +181,14 @@ var (
 	isEnd    = tcpFlags("tcp flags & (fin|rst) != 0", fin|rst, expr.CmpOpNeq, 0)
 
 	// A flow is new until it was answered: so is a retransmitted SYN. A packet without a
-	// flow (invalid, untracked) is not.
-	isNew = statement{text: "ct state new", exprs: []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(expr.CtStateBitNEW), Xor: native(0)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: native(0)},
-	}}
+	// flow is not.
+	isNew  = ctState("ct state new", expr.CtStateBitNEW)
+	noFlow = ctState("ct state invalid,untracked", expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED)
 
 	// The end that opened a connection is its client, whichever port it came from: one
 	// that comes from port 21 is no server's.
-	fromOpener = direction("original", 0)
-	toOpener   = direction("reply", 1)
+	fromOpener = ctDirection("ct direction original", 0)
+	toOpener   = ctDirection("ct direction reply", 1)
 
 	// @ih is the inner header, for TCP its payload (nft_payload_inner_offset). The load
 	// fails, and with it the match, where the segment has no first byte: a pure ACK.

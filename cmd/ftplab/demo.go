@@ -12,9 +12,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// steps is how many steps a story has.
-const steps = 9
-
 // demoFlags are the choices of the demo.
 type demoFlags struct {
 	daemon   *string
@@ -32,15 +29,15 @@ func demoCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	f := demoFlags{daemon: daemonFlag(c)}
-	c.Flags().IntVar(&f.step, "step", 0, "show only step `N`, of 1 to 9")
+	c.Flags().IntVar(&f.step, "step", 0, fmt.Sprintf("show only step `N`, of 1 to %d", story.StepCount))
 	c.Flags().BoolVar(&f.pause, "pause", false, "wait for a key between steps")
 	c.Flags().BoolVar(&f.plain, "no-color", false, "no colours; so does NO_COLOR in the environment")
 	c.Flags().BoolVar(&f.json, "json", false, "print the story as JSON")
 	c.Flags().StringVar(&f.captures, "pcap", "", "write client.pcapng, inside.pcapng and outside.pcapng to `DIR`")
 	c.MarkFlagsMutuallyExclusive("step", "pause", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if c.Flags().Changed("step") && (f.step < 1 || f.step > steps) {
-			return fmt.Errorf("there is no step %d: they are 1 to %d", f.step, steps)
+		if c.Flags().Changed("step") && (f.step < 1 || f.step > story.StepCount) {
+			return fmt.Errorf("there is no step %d: they are 1 to %d", f.step, story.StepCount)
 		}
 		return f.run(c)
 	}
@@ -59,6 +56,7 @@ func (f *demoFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	// Whatever else is made of a story, a page for example, is made here.
 	return f.show(c, s)
 }
 
@@ -70,7 +68,7 @@ func (f *demoFlags) show(c *cobra.Command, s *story.Story) error {
 	}
 	p := story.Printer{Writer: out}
 	if isTerminal(os.Stdout) {
-		p.Width, p.Color = width(os.Stdout), !f.plain && os.Getenv("NO_COLOR") == ""
+		p.Width, p.Color = width(os.Stdout), !f.plain && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	if f.step > 0 {
 		return p.Step(s, f.step)

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -79,68 +77,6 @@ func labsOf(t *testing.T, owner int) []lab.Info {
 		}
 	}
 	return found
-}
-
-func TestDemo(t *testing.T) {
-	out := run(t, 0, "demo")
-	for _, want := range []string{
-		"220 (vsFTPd 3.0.3)", "530 Please login with USER and PASS.",
-		"PORT 10,1,4,4,180,117", "PORT 10,1,4,4,128,195", "PORT 10,1,4,4,174,123",
-		"38 bytes from the server", "64 bytes from the server", "48 bytes from the client",
-	} {
-		if strings.Count(out, want) == 0 {
-			t.Errorf("%q is missing", want)
-		}
-	}
-	// What the ALG did stands beside the line that made it do so.
-	for _, pair := range [][2]string{
-		{"PORT 10,1,4,4,180,117 ", "10.1.4.4:46197 wants to be reached"},
-		{"RETR R1.cfg ", "opens: 10.2.5.5:20 to 10.1.4.4:46197, once"},
-		{"LIST ", "opens: 10.2.5.5:20 to 10.1.4.4:32963, once"},
-		{"STOR R3.cfg ", "opens: 10.2.5.5:20 to 10.1.4.4:44667, once"},
-		{"226 Transfer complete. ", "closes: "},
-		{"LIST ", " 10.2.5.5:20 to 10.1.4.4:32963 "}, // of the table of pinholes
-	} {
-		if !together(out, pair) {
-			t.Errorf("%q does not stand beside %q", pair[1], pair[0])
-		}
-	}
-	if t.Failed() {
-		t.Log(out)
-	}
-}
-
-func together(out string, pair [2]string) bool {
-	for line := range strings.Lines(out) {
-		if strings.Contains(line, pair[0]) && strings.Contains(line, pair[1]) {
-			return true
-		}
-	}
-	return false
-}
-
-// TestSignals ends the demo in the middle, wherever that is.
-func TestSignals(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL} {
-		for _, after := range []time.Duration{5, 40, 90, 150, 200} {
-			c := ftplab(t, "demo")
-			var out bytes.Buffer
-			c.Stdout, c.Stderr = &out, &out
-			if err := c.Start(); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(after * time.Millisecond)
-			_ = c.Process.Signal(sig)
-			err := c.Wait()
-			done := err == nil // it was faster than the signal
-			if code := c.ProcessState.ExitCode(); !done && code != 130 && code != -1 {
-				t.Errorf("%v after %v ms: %v: %s", sig, int(after), err, out.String())
-			}
-			if left := awaitNone(t, c.Process.Pid); len(left) > 0 {
-				t.Errorf("%v after %v ms leaves %+v", sig, int(after), left)
-			}
-		}
-	}
 }
 
 // awaitNone gives the kernel the moment that it needs after SIGKILL.

@@ -1,10 +1,10 @@
 package replay
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
-	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // filter stands in for the packet filter, at a moment of the capture: it admits each
@@ -36,17 +36,12 @@ func (f *filter) Unused(p alg.Pinhole) (bool, error) {
 	return ok && !f.now.After(until), nil
 }
 
-// admit reports whether a segment is the first of a connection that has a pinhole,
-// which is used then.
-func (f *filter) admit(seg *tcp.Segment) bool {
-	if seg.Flags&(tcp.FIN|tcp.SYN|tcp.RST|tcp.ACK) != tcp.SYN {
-		return false
-	}
-	from, port := seg.Src.Addr(), seg.Src.Port()
+// admit reports whether a new connection has a pinhole, which is used then.
+func (f *filter) admit(from, to netip.AddrPort) bool {
 	for _, p := range []alg.Pinhole{
-		{Mode: alg.Active, Source: from, SourcePort: port, Dest: seg.Dst},
-		{Mode: alg.Active, Source: from, Dest: seg.Dst},
-		{Mode: alg.Passive, Source: from, Dest: seg.Dst},
+		{Mode: alg.Active, Source: from.Addr(), SourcePort: from.Port(), Dest: to},
+		{Mode: alg.Active, Source: from.Addr(), Dest: to},
+		{Mode: alg.Passive, Source: from.Addr(), Dest: to},
 	} {
 		if unused, _ := f.Unused(p); unused {
 			delete(f.open, p)

@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
-	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // File replays a capture in pcap or pcapng format and hands each event to the sink as
@@ -100,31 +98,16 @@ func (p *player) packet(r record) {
 		return
 	}
 	packet := strip(r.frame)
-	// What was cut off is missing here too: no part of a segment is ever read.
-	seg, err := tcp.Parse(packet)
+	seg, ok := dissect(packet)
 	switch {
-	case err != nil:
+	case ok && seg.first() && p.filter.admit(seg.src, seg.dst):
+	case !ok || !seg.of(p.policy.Ports):
 		p.Skipped++
-		if r.truncated && errors.Is(err, tcp.ErrTruncated) {
-			p.Partial++
-		}
-	case p.filter.admit(&seg):
-	case !p.control(&seg):
-		p.Skipped++
-	case diverted(&seg):
+	case seg.diverted():
+		// The engine reads whole segments alone. One that was cut off it counts.
 		p.worker.Batch(p.filter.now, []alg.Packet{{Data: packet}})
 		p.worker.Settle(p.filter.now)
 	}
-}
-
-func (p *player) control(seg *tcp.Segment) bool {
-	return slices.Contains(p.policy.Ports, seg.Src.Port()) || slices.Contains(p.policy.Ports, seg.Dst.Port())
-}
-
-// diverted reports whether the engine of a gateway gets to see a segment of a control
-// connection: pure ACKs stay in the kernel.
-func diverted(seg *tcp.Segment) bool {
-	return len(seg.Payload) > 0 || seg.Flags&(tcp.SYN|tcp.FIN|tcp.RST) != 0
 }
 
 const (

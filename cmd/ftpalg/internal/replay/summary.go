@@ -11,7 +11,6 @@ type Summary struct {
 	Packets   int
 	Skipped   int  // had no part in any decision
 	Truncated int  // shorter in the file than on the wire
-	Partial   int  // skipped for that: a part of the segment is missing
 	Foreign   int  // skipped for a link type that is not read
 	Cut       bool // the file ends in the middle of a record
 
@@ -53,8 +52,8 @@ func (s *Summary) Warnings() []string {
 		n    uint64
 		text string
 	}{
-		{uint64(s.Partial), "segments that the capture does not have whole, which were not read: %d"},
 		{uint64(s.Foreign), "packets of a link type that is not read: %d"},
+		{s.Engine.Unreadable, "segments of control connections that are incomplete, which were not read: %d"},
 		{s.Engine.Checksum, "segments of control connections with a wrong checksum, which were not read: %d"},
 		{s.Engine.Unhelped, "packets of control connections beyond the most sessions that the configuration allows: %d"},
 		{s.Engine.Lost, "times that bytes of a dialogue are missing from the capture: %d"},

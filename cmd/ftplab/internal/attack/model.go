@@ -6,6 +6,7 @@ package attack
 type Matrix struct {
 	Firewalls []Firewall `json:"firewalls"` // the columns
 	Rows      []Row      `json:"rows"`
+	Notes     []string   `json:"notes,omitempty"` // why a firewall was left out
 }
 
 // Firewall is one column.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 )
@@ -10,11 +11,21 @@ import (
 type comparison struct {
 	Firewalls []attack.Firewall
 	Groups    []group
+	Notes     []string
 	Exposure  figure
 }
 
 // Columns counts the columns of the table.
 func (c *comparison) Columns() int { return 1 + len(c.Firewalls) }
+
+// Count is the number of firewalls, in words.
+func (c *comparison) Count() string {
+	words := []string{"no", "one", "two", "three", "four", "five", "six", "seven"}
+	if n := len(c.Firewalls); n < len(words) {
+		return words[n]
+	}
+	return strconv.Itoa(len(c.Firewalls))
+}
 
 // group is the part of the table that tells about services, or about attacks.
 type group struct {
@@ -48,6 +59,7 @@ func compare(m *attack.Matrix) (*comparison, error) {
 	c := &comparison{
 		Firewalls: m.Firewalls,
 		Groups:    []group{{Title: "What should work"}, {Title: "What an attacker tries"}},
+		Notes:     m.Notes,
 		Exposure:  exposure(m.Firewalls),
 	}
 	for _, r := range m.Rows {

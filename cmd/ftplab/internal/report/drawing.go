@@ -15,6 +15,9 @@ type drawing struct {
 	Shapes        []shape
 }
 
+// Ratio is the width over the height.
+func (d drawing) Ratio() float64 { return float64(d.Width) / float64(d.Height) }
+
 // shape is a path or a line of text.
 type shape struct {
 	Class string

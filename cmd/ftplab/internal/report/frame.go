@@ -84,15 +84,15 @@ func newFrame(f story.Frame) (*frame, error) {
 	return v, nil
 }
 
-// char shows a byte of a command: itself, or a picture of what is not to be seen.
+// char shows a byte of a command: itself, or a sign for what is not to be seen.
 func char(b byte) string {
 	switch {
 	case b == ' ':
-		return "␠"
+		return "␣"
 	case b == '\r':
-		return "␍"
+		return `\r`
 	case b == '\n':
-		return "␊"
+		return `\n`
 	case b > ' ' && b < 0x7f:
 		return string(rune(b))
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
@@ -40,17 +39,22 @@ func (r rung) Who() string {
 	switch {
 	case r.Message == nil:
 		return "gateway"
+	case r.Message.Sender != "":
+		return r.Message.Sender
 	case r.Message.FromClient:
 		return "client"
 	}
 	return "server"
 }
 
-// Kind is "control" or "data" for a message and "pinhole" for the rest.
+// Kind is "control" or "data" for a message, "strange" for one that is not the client's
+// or the server's, and "pinhole" for the rest.
 func (r rung) Kind() string {
 	switch {
 	case r.Message == nil:
 		return "pinhole"
+	case r.Message.Sender != "":
+		return "strange"
 	case r.Message.Data:
 		return "data"
 	}
@@ -114,8 +118,8 @@ type ladder struct {
 }
 
 var (
-	wideLadder   = ladder{width: 1000, client: 124, gateway: 545, server: 966, chars: 41, right: 571, time: 108}
-	narrowLadder = ladder{width: 300, client: 6, gateway: 212, server: 294, chars: 24, time: 290}
+	wideLadder   = ladder{width: 840, client: 112, gateway: 475, server: 838, chars: 35, right: 501, time: 98}
+	narrowLadder = ladder{width: 300, client: 6, gateway: 212, server: 294, chars: 22, time: 290}
 )
 
 // Heights, in units of the drawing.
@@ -147,8 +151,11 @@ func (l ladder) draw(rungs []rung, hosts []story.Host) drawing {
 // label returns the text of a rung in lines.
 func (l ladder) label(r rung) []string {
 	text := r.Text
-	if r.Kind() == "data" {
+	switch r.Kind() {
+	case "data":
 		text = "data: " + text
+	case "strange":
+		text = r.Who() + ": " + text
 	}
 	lines := wrap(text, l.chars)
 	if r.Message != nil && r.Message.Dropped {
@@ -178,8 +185,8 @@ func (l ladder) lanes(d *drawing, hosts []story.Host) {
 		x           int
 	}{{"client", "", l.client}, {"gateway", " middle", l.gateway}, {"server", " end", l.server}} {
 		x := lane.x
-		if l.right > 0 && lane.class == "" {
-			x -= 6
+		if l.right == 0 && lane.name == "gateway" { // the server is near
+			x, lane.class = x+10, " end"
 		}
 		address := ""
 		if i := slices.IndexFunc(hosts, func(h story.Host) bool { return h.Name == lane.name }); i >= 0 {
@@ -223,7 +230,7 @@ func (l ladder) rung(d *drawing, r rung, y int) {
 		x = l.right
 	}
 	middle, lines := l.middle(r, y), l.label(r)
-	d.text("time end", l.time, y, ms(r.After))
+	d.text("time end", l.time, y, span(r.After))
 	if r.Message == nil {
 		d.lines("event", x, y, lineHeight, lines)
 		d.path("mark "+r.Event, marks[r.Event], l.gateway, middle)
@@ -234,10 +241,14 @@ func (l ladder) rung(d *drawing, r rung, y int) {
 		d.text("drop", x, y+last*lineHeight, lines[last])
 		lines = lines[:last]
 	}
-	d.lines(strings.TrimSpace("said "+r.Kind()), x, y, lineHeight, lines)
+	d.lines("said "+r.Kind(), x, y, lineHeight, lines)
 	from, to := l.client, l.server
 	if !r.Message.FromClient {
 		from, to = to, from
+	}
+	if r.Kind() == "strange" { // it comes from beside the lane
+		from += (l.gateway - from) / 6
+		d.path("node strange", "M%d %dm-7 0a7 7 0 1 0 14 0a7 7 0 1 0 -14 0z", from, middle-slant/2)
 	}
 	if r.Message.Dropped {
 		to = l.gateway + 16

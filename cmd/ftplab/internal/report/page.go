@@ -81,18 +81,22 @@ func newStep(s story.Step) step {
 }
 
 // stepOf returns the index of the step that tells the end of a transfer: the first
-// during which its last message came, or else the last of all.
+// during which the last message came on its control connection, or else the last of all.
 func (p *page) stepOf(t story.Transfer) int {
-	for i, s := range p.Steps {
-		if n := len(t.Messages); n > 0 && s.during(t.Messages[n-1].Time) {
+	for _, m := range slices.Backward(t.Messages) {
+		if m.Data {
+			continue
+		}
+		if i := slices.IndexFunc(p.Steps, func(s step) bool { return s.during(m.Time) }); i >= 0 {
 			return i
 		}
+		break
 	}
 	return len(p.Steps) - 1
 }
 
 // during reports whether t lies between the first and the last packet of the step.
-func (s *step) during(t time.Time) bool {
+func (s step) during(t time.Time) bool {
 	if len(s.Packets) == 0 {
 		return false
 	}

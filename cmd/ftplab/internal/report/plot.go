@@ -14,8 +14,8 @@ func exposure(firewalls []attack.Firewall) figure {
 		ID:     "exposure-plot",
 		Title:  "Exposure of the client behind each firewall",
 		Desc:   "Ports times seconds in an hour with one transfer, on a logarithmic scale. The table below has the numbers.",
-		Wide:   plot{width: 1000, zero: 40, left: 110, right: 950}.draw(firewalls),
-		Narrow: plot{width: 300, zero: 12, left: 34, right: 280, stacked: true}.draw(firewalls),
+		Wide:   plot{width: 1000, zero: 12, left: 90, right: 975}.draw(firewalls),
+		Narrow: plot{width: 300, zero: 10, left: 46, right: 286, stacked: true}.draw(firewalls),
 	}
 }
 
@@ -60,9 +60,9 @@ func (p plot) draw(firewalls []attack.Firewall) drawing {
 		d.text("name halo", p.zero-8, y, f.Title)
 		if p.stacked {
 			y += lineHeight
-			d.text("sum halo", p.zero-8, y, sum)
+			d.text("product halo", p.zero-8, y, sum)
 		} else {
-			d.text("sum end halo", p.right, y, sum)
+			d.text("product end halo", p.right, y, sum)
 		}
 		y += 24
 		at := x(e.PortSeconds)

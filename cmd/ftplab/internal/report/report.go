@@ -20,8 +20,9 @@ var files embed.FS
 // templates escape whatever they write according to where it stands: most of it was
 // read from a network. No value is ever marked as safe.
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"count":    func(n int) string { return quantity(float64(n)) },
 	"quantity": quantity,
-	"ms":       ms,
+	"span":     span,
 }).ParseFS(files, "page/*"))
 
 // Write writes the page. Without a matrix, which may be nil, it is a page without the

@@ -10,9 +10,13 @@ import (
 // thin is the space between groups of three digits.
 const thin = "\u202f"
 
-// ms writes a duration in milliseconds.
-func ms(d time.Duration) string {
-	return quantity(math.Round(float64(d)/1e4)/100) + " ms"
+// span writes a duration with two decimals, in milliseconds or, from one second on, in
+// seconds.
+func span(d time.Duration) string {
+	if d >= time.Second {
+		return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + " s"
+	}
+	return strconv.FormatFloat(d.Seconds()*1000, 'f', 2, 64) + " ms"
 }
 
 // quantity writes a number with three significant digits, or with all of them before

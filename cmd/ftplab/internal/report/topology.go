@@ -25,7 +25,7 @@ func topology(hosts []story.Host) figure {
 
 func wideTopology(chain, strangers []story.Host) drawing {
 	const (
-		left, right  = 110, 890          // middle of the first and of the last host
+		left, right  = 12, 988           // middle of the first and of the last host
 		out, in, off = 100, 170, 250     // y of the arrows: control, data, and a stranger's
 		top, names   = 30, off + 30 + 40 // of the wall; of the names of the hosts
 	)
@@ -36,7 +36,8 @@ func wideTopology(chain, strangers []story.Host) drawing {
 		case h.Name == "gateway":
 			d.text("zone end", x-30, top+14, "inside")
 			d.text("zone", x+30, top+14, "outside")
-			d.wall(x-9, top, 18, in-18-top)
+			d.wall(x-9, top, 18, out-9-top)
+			d.wall(x-9, out+9, 18, in-18-out-9)
 			d.wall(x-9, in+18, 18, off+30-in-18)
 			d.path("rim", "M%d %dh36M%d %dh36", x-18, in-18, x-18, in+18)
 			for j, s := range strangers {
@@ -52,10 +53,17 @@ func wideTopology(chain, strangers []story.Host) drawing {
 			d.path("node hop", "M%d %dm-9 0a9 9 0 1 0 18 0a9 9 0 1 0 -18 0z", x, out)
 			d.path("node hop", "M%d %dm-9 0a9 9 0 1 0 18 0a9 9 0 1 0 -18 0z", x, in)
 		}
-		d.text("host middle", x, names, h.Name)
-		d.text("address middle", x, names+26, h.IPv4.String())
-		d.text("address middle", x, names+46, h.IPv6.String())
-		d.lines("about middle", x, names+74, lineHeight+1, wrap(h.About, 25))
+		class, x := " middle", x
+		switch i {
+		case 0:
+			class, x = "", 0
+		case len(chain) - 1:
+			class, x = " end", d.Width
+		}
+		d.text("host"+class, x, names, h.Name)
+		d.text("address"+class, x, names+26, h.IPv4.String())
+		d.text("address"+class, x, names+46, h.IPv6.String())
+		d.lines("about"+class, x, names+74, lineHeight+1, wrap(h.About, 25))
 	}
 	d.arrow("control", left+12, out, right-14, out)
 	d.arrow("data", right-12, in, left+14, in)
@@ -68,7 +76,7 @@ func narrowTopology(chain, strangers []story.Host) drawing {
 	const (
 		out, in, off = 22, 54, 92 // x of the arrows
 		text         = 124
-		top, each    = 24, 96
+		top, each    = 24, 106
 	)
 	d := drawing{Width: 300, Height: each * (len(chain) + len(strangers))}
 	bottom := top + each*(len(chain)-1)
@@ -76,7 +84,8 @@ func narrowTopology(chain, strangers []story.Host) drawing {
 		y := top + i*each
 		switch {
 		case h.Name == "gateway":
-			d.wall(0, y-6, in-14, 12)
+			d.wall(0, y-6, out-7, 12)
+			d.wall(out+7, y-6, in-14-out-7, 12)
 			d.wall(in+14, y-6, off-in, 12)
 			d.path("rim", "M%d %dv28M%d %dv28", in-14, y-14, in+14, y-14)
 			for j := range strangers {

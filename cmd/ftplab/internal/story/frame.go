@@ -89,10 +89,13 @@ func (d *dissector) tcp(p *packet) {
 	d.field(2, "Checksum", func(b []byte) string {
 		// RFC 9293, section 3.1: over the addresses, the protocol and the length, too.
 		pseudo := sum(uint32(layers.IPProtocolTCP)+uint32(len(segment)), ip[12:20])
-		if sum(uint32(pseudo), segment) == 0xffff {
+		switch {
+		case sum(uint32(pseudo), segment) == 0xffff:
 			return fmt.Sprintf("0x%x, correct", b)
+		case binary.BigEndian.Uint16(b) == pseudo:
+			return fmt.Sprintf("0x%x, so far over addresses and length alone: the network card does the rest", b)
 		}
-		return fmt.Sprintf("0x%x, not complete: that is left to the network card", b)
+		return fmt.Sprintf("0x%x, wrong", b)
 	})
 	d.field(2, "Urgent pointer", number)
 	for _, o := range p.tcp.Options {

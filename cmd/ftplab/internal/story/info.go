@@ -15,7 +15,7 @@ func (p *packet) protocol() string {
 		return "UDP"
 	case p.icmp != nil:
 		return "ICMP"
-	case len(p.payload()) == 0:
+	case len(p.payload()) == 0 || p.again:
 		return "TCP"
 	case p.control():
 		return "FTP"
@@ -40,12 +40,15 @@ func (p *packet) info() string {
 	case "FTP-DATA":
 		return fmt.Sprintf("FTP Data: %d bytes", len(p.payload()))
 	}
-	ack := ""
+	again, ack := "", ""
+	if p.again {
+		again = "[TCP Retransmission] "
+	}
 	if p.tcp.ACK {
 		ack = fmt.Sprintf(" Ack=%d", p.ack)
 	}
-	return fmt.Sprintf("%d -> %d [%s] Seq=%d%s Win=%d Len=%d",
-		p.from.Port(), p.to.Port(), flags(p.tcp), p.seq, ack, p.window, len(p.payload()))
+	return fmt.Sprintf("%s%d -> %d [%s] Seq=%d%s Win=%d Len=%d",
+		again, p.from.Port(), p.to.Port(), flags(p.tcp), p.seq, ack, p.window, len(p.payload()))
 }
 
 func icmpText(t layers.ICMPv4TypeCode) string {

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// StepCount is how many steps a story has.
+const StepCount = 9
+
 // Story is what one run of the reference dialogue showed. It is plain data: the text on
 // a terminal, the page and the JSON are all made from it.
 type Story struct {
@@ -43,7 +46,7 @@ type Step struct {
 
 // Packet is one line of the table that analysers show.
 type Packet struct {
-	No          int           `json:"no"` // within its session, from 1 on
+	No          int           `json:"no"` // within its session, in steps 1 and 8 within the step, from 1 on
 	Time        time.Time     `json:"time"`
 	After       time.Duration `json:"after"` // since the first packet of the session, ns
 	Source      netip.Addr    `json:"source"`
@@ -62,11 +65,13 @@ type Transfer struct {
 	Pinhole  Pinhole   `json:"pinhole"`
 }
 
-// Message is one packet of a transfer, between the client and the server.
+// Message is one packet of a transfer, between the client and the server, or for one of
+// them from somebody else.
 type Message struct {
 	Time       time.Time `json:"time"`
 	FromClient bool      `json:"from_client"`
-	Data       bool      `json:"data"` // of the data connection; else of the control connection
+	Data       bool      `json:"data"`             // of the data connection; else of the control connection
+	Sender     string    `json:"sender,omitempty"` // the host, where it is neither of the two
 	Text       string    `json:"text"`
 	Dropped    bool      `json:"dropped,omitempty"` // by the gateway: it was seen on one side of it only
 }

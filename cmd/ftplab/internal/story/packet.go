@@ -41,8 +41,10 @@ type packet struct {
 
 	quotedTTL uint8 // of the packet that an ICMP error quotes
 
-	// Of TCP, relative to the connection's beginning; window in bytes.
+	// Of TCP. The numbers are relative to the connection's beginning, the window is in
+	// bytes. Again: the client has seen it before.
 	seq, ack, window uint32
+	again            bool
 }
 
 // gather joins what the places have seen, in the order of first sight.
@@ -60,6 +62,7 @@ func gather(captures [places][]lab.Packet) []*packet {
 			if p == nil {
 				continue
 			}
+			c.Time = c.Time.UTC()
 			id := identity(ip)
 			count[id]++
 			k := key{id, count[id]}
@@ -126,7 +129,7 @@ type flow struct{ from, to netip.AddrPort }
 
 // analyse sets the relative numbers of TCP, as analysers show them.
 func analyse(packets []*packet) {
-	first, shift := map[flow]uint32{}, map[flow]uint8{}
+	first, next, shift := map[flow]uint32{}, map[flow]uint32{}, map[flow]uint8{}
 	for _, p := range packets {
 		if p.tcp == nil {
 			continue
@@ -143,7 +146,22 @@ func analyse(packets []*packet) {
 		if !p.tcp.SYN { // RFC 7323, section 2.2
 			p.window <<= shift[there]
 		}
+		if p.seen[atClient].Frame != nil {
+			p.again = p.length() > 0 && p.seq+p.length() <= next[there]
+			next[there] = max(next[there], p.seq+p.length())
+		}
 	}
+}
+
+// length is how many sequence numbers the segment takes.
+func (p *packet) length() uint32 {
+	n := uint32(len(p.tcp.Payload))
+	for _, counted := range []bool{p.tcp.SYN, p.tcp.FIN} {
+		if counted {
+			n++
+		}
+	}
+	return n
 }
 
 func windowScale(t *layers.TCP) uint8 {

@@ -57,9 +57,11 @@ func (p *Printer) Story(s *Story) error {
 // Step writes one step, the first of which is 1.
 func (p *Printer) Step(s *Story, number int) error {
 	step := &s.Steps[number-1]
-	title := fmt.Sprintf("%d. %s", step.Number, step.Title)
-	p.text("\n" + p.paint(bold, title) + "\n" + strings.Repeat("=", len(title)) + "\n")
-	for _, paragraph := range step.Text {
+	p.heading(fmt.Sprintf("%d. %s", step.Number, step.Title))
+	for i, paragraph := range step.Text {
+		if i > 0 {
+			p.text("\n")
+		}
 		p.paragraph(paragraph)
 	}
 	switch number {
@@ -67,7 +69,7 @@ func (p *Printer) Step(s *Story, number int) error {
 		p.packets(step.Packets)
 		p.frame(&s.Port)
 	case 9:
-		p.dialogue(s, step)
+		p.dialogue(s, step.Packets)
 		p.pinholes(s)
 	default:
 		p.packets(step.Packets)
@@ -81,18 +83,25 @@ func (p *Printer) text(text string) {
 	}
 }
 
+// heading writes an underlined line.
+func (p *Printer) heading(title string) {
+	p.text("\n" + p.paint(bold, title) + "\n" + strings.Repeat("=", len(title)) + "\n\n")
+}
+
+// paragraph writes text in lines of a good width.
 func (p *Printer) paragraph(paragraph string) {
 	width := paragraphWidth
 	if p.Width > 0 {
 		width = min(width, p.Width)
 	}
-	p.text("\n" + text.WrapSoft(paragraph, width) + "\n")
+	for line := range strings.Lines(text.WrapSoft(paragraph, width)) {
+		p.text(strings.TrimRight(line, " \n") + "\n")
+	}
 }
 
 // SGR parameters (ECMA-48).
 const (
 	bold    = "1"
-	faint   = "2"
 	red     = "31"
 	green   = "32"
 	yellow  = "33"
@@ -123,8 +132,9 @@ func (p *Printer) rows(rows [][]string, wide int, right ...int) {
 	}
 	if rest := p.Width; rest > 0 && wide > 0 {
 		for column := range rows[0] {
+			rest -= len(style.Box.PaddingRight)
 			if column != wide-1 {
-				rest -= columnWidth(rows, column) + 2
+				rest -= columnWidth(rows, column)
 			}
 		}
 		config = append(config, table.ColumnConfig{Number: wide, WidthMax: max(rest, minInfoWidth), WidthMaxEnforcer: text.WrapSoft})

@@ -36,8 +36,12 @@ func (r *run) detour(ctx context.Context, from, to uint16) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	_ = conn.SetReadDeadline(time.Now().Add(within))
-	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("probe %v: the server should refuse it, but: %w", target, err)
+	_, err = conn.Read(make([]byte, 1))
+	switch {
+	case err == nil:
+		return fmt.Errorf("probe %v: something listens there", target)
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("wait for the server to refuse the probe of %v: %w", target, err)
 	}
 	return nil
 }

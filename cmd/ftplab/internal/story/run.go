@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
@@ -49,12 +50,11 @@ func Run(ctx context.Context, o Options) (_ *Story, err error) {
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
-	defer func() { err = cause(ctx, errors.Join(err, l.Close())) }()
 	r := &run{Lab: l, Options: o}
+	defer func() { err = cause(ctx, errors.Join(err, r.stop(), l.Close())) }()
 	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer r.stop()
 	if err := r.play(ctx); err != nil {
 		return nil, err
 	}
@@ -62,10 +62,11 @@ func Run(ctx context.Context, o Options) (_ *Story, err error) {
 		return nil, err
 	}
 	o.Progress("reading what was captured")
-	if err := errors.Join(r.stop(), r.save()); err != nil {
+	s, err := r.tell(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return r.tell(ctx)
+	return s, r.save()
 }
 
 // cause puts the end of ctx in place of the errors that come of it.
@@ -98,7 +99,7 @@ func (r *run) begin(ctx context.Context) (err error) {
 		name string
 	}{{r.Client, "eth0"}, {r.Gateway, "inside"}, {r.Gateway, "outside"}} {
 		if r.captures[at], err = from.host.Capture(from.name); err != nil {
-			return errors.Join(err, r.stop())
+			return err
 		}
 	}
 	return nil
@@ -141,12 +142,17 @@ var errNoCommand = errors.New("the gateway has not seen the transfer's command")
 func (r *run) dialogue(ctx context.Context) error {
 	for _, s := range lab.Reference {
 		r.Progress("with lftp: " + strings.ToLower(s.Title))
-		if out, err := r.Client.LFTP(ctx, s.Commands).CombinedOutput(); err != nil {
+		c := r.Client.LFTP(ctx, s.Commands)
+		c.SysProcAttr = apart()
+		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s with lftp: %w: %s\nthe daemon's log:\n%s", s.Title, err, out, r.daemon.Log())
 		}
 	}
 	return nil
 }
+
+// apart keeps the terminal's Ctrl-C from a program: it is for us to end it.
+func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // checkFiles compares what was transferred with what should have been.
 func (r *run) checkFiles() error {
@@ -190,22 +196,23 @@ func (r *run) settle(ctx context.Context) error {
 	return nil
 }
 
-// closed reports whether both ends of each connection have said so and heard it.
+// closed reports whether both ends of each connection have said so and heard it, or one
+// has broken it off.
 func closed(conns []lab.Connection) bool {
 	for _, c := range conns {
-		said := map[bool]bool{}
+		said, last := map[bool]bool{}, c.Segments[len(c.Segments)-1]
 		for _, s := range c.Segments {
 			said[s.Initiator] = said[s.Initiator] || s.FIN
 		}
-		last := c.Segments[len(c.Segments)-1]
-		if !said[true] || !said[false] || last.FIN || !last.HasAck {
+		if !last.RST && (!said[true] || !said[false] || last.FIN) {
 			return false
 		}
 	}
 	return true
 }
 
-// save writes the captures. A file that could not be written whole is not left.
+// save writes the captures, one file for each place. A file that could not be written
+// whole is not left.
 func (r *run) save() error {
 	if r.PcapDir == "" {
 		return nil

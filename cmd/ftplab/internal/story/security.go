@@ -11,21 +11,17 @@ import (
 // 1023.
 const highPorts = 1<<16 - 1<<10
 
-// errNoStranger says that a probe has not arrived at the gateway.
-var errNoStranger = errors.New("the gateway's outside has not seen the stranger's packet")
+// errNoStranger says that the gateway was not put to the test, or has failed it.
+var errNoStranger = errors.New("no packet of a stranger was seen to be dropped")
 
 func (t *teller) challenge() (Step, error) {
 	var calls []*packet
-	strangers := 0
 	for _, p := range t.packets {
 		if p.tcp != nil && p.tcp.SYN && p.from.Port() == 20 && p.to.Port() != 21 && !p.tcp.ACK {
 			calls = append(calls, p)
 		}
-		if p.dropped() {
-			strangers++
-		}
 	}
-	if strangers == 0 {
+	if len(t.turnedAway()) == 0 {
 		return Step{}, errNoStranger
 	}
 	return Step{
@@ -41,6 +37,16 @@ func (t *teller) challenge() (Step, error) {
 		},
 		Packets: tabulate(calls, calls[0].atGateway(), (*packet).atGateway),
 	}, nil
+}
+
+// turnedAway returns the packets of the stranger that the gateway dropped.
+func (t *teller) turnedAway() (dropped []*packet) {
+	for _, p := range t.packets {
+		if p.dropped() && t.host(p.from.Addr()) == "outsider" {
+			dropped = append(dropped, p)
+		}
+	}
+	return dropped
 }
 
 // openTime is for how long pinholes were open, all together.
@@ -63,10 +69,8 @@ func (t *teller) answer() (Step, error) {
 	for _, transfer := range t.Transfers {
 		s.Text = append(s.Text, transfer.Title+": "+transfer.Pinhole.text())
 	}
-	for _, p := range t.packets {
-		if p.dropped() {
-			s.Text = append(s.Text, fmt.Sprintf("The stranger's SYN, %v to %v, came %s. The gateway dropped it.", p.from, p.to, t.when(p)))
-		}
+	for _, p := range t.turnedAway() {
+		s.Text = append(s.Text, fmt.Sprintf("The stranger's %s, %v to %v, came %s. The gateway dropped it.", flags(p.tcp), p.from, p.to, t.when(p)))
 	}
 	for _, session := range []*session{t.first, t.second} {
 		for i, p := range session.packets {
@@ -80,7 +84,7 @@ func (t *teller) answer() (Step, error) {
 
 // tells reports whether the packet says something, or opens or closes a connection.
 func (p *packet) tells() bool {
-	return len(p.payload()) > 0 || p.tcp.FIN || p.tcp.RST || p.tcp.SYN && !p.tcp.ACK
+	return !p.again && (len(p.payload()) > 0 || p.tcp.FIN || p.tcp.RST || p.tcp.SYN && !p.tcp.ACK)
 }
 
 // text describes the pinhole's life.

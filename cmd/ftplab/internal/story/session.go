@@ -112,7 +112,7 @@ func describe(e lab.Event) string {
 	case "pinhole.open":
 		return fmt.Sprintf("opens: %v to %v, once", from, to)
 	case "pinhole.used":
-		return "sees that the kernel admitted the connection, and no more"
+		return "finds the pinhole used, and gone"
 	case "pinhole.closed":
 		return fmt.Sprintf("closes: %s", e.Reason)
 	case "pinhole.refused", "violation":

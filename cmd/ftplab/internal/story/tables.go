@@ -60,24 +60,24 @@ func printable(layer string, b []byte) string {
 	return strings.Trim(strconv.QuoteToASCII(string(b)), `"`)
 }
 
-// dialogue writes what was said beside what ftpalg did about it.
-func (p *Printer) dialogue(s *Story, step *Step) {
+// dialogue writes, for each session, what was said beside what ftpalg did about it.
+// What the firewall dropped stands in the session that was going on.
+func (p *Printer) dialogue(s *Story, packets []Packet) {
 	drops := dropped(s)
-	for packets := step.Packets; len(packets) > 0; {
+	for len(packets) > 0 {
 		n := 1 + slices.IndexFunc(packets[1:], func(k Packet) bool { return k.No == 1 })
 		if n == 0 {
 			n = len(packets)
 		}
 		rows := [][]string{{"ms", "from", "on the wire", "what ftpalg did"}}
 		for i, k := range packets[:n] {
-			for len(drops) > 0 && drops[0].Time.Before(k.Time) {
-				after := drops[0].Time.Sub(packets[0].Time)
-				rows = append(rows, []string{ms(after), "stranger", p.paint(red, drops[0].Text), p.paint(red, "nothing: no pinhole admits it, the firewall drops it")})
+			rows = append(rows, p.line(k)...)
+			for len(drops) > 0 && (i+1 == len(packets) || drops[0].Time.Before(packets[i+1].Time)) {
+				rows = append(rows, []string{
+					ms(drops[0].Time.Sub(packets[0].Time)), drops[0].Sender, p.paint(red, drops[0].Text),
+					p.paint(red, "nothing: the firewall drops it"),
+				})
 				drops = drops[1:]
-			}
-			rows = append(rows, p.line(&packets[i]))
-			for _, more := range k.ALG[min(1, len(k.ALG)):] {
-				rows = append(rows, []string{"", "", "", more})
 			}
 		}
 		p.rows(rows, 3, 1)
@@ -85,20 +85,25 @@ func (p *Printer) dialogue(s *Story, step *Step) {
 	}
 }
 
-func (p *Printer) line(k *Packet) []string {
-	from, did := "server", ""
+// line returns the row of a packet, and one more for each further thing that ftpalg did.
+func (p *Printer) line(k Packet) [][]string {
+	from := "data"
 	switch {
-	case k.SrcPort != 21 && k.DstPort != 21:
-		from = "data"
+	case k.SrcPort == 21:
+		from = "server"
 	case k.DstPort == 21:
 		from = "client"
 	}
-	if len(k.ALG) > 0 {
-		did = k.ALG[0]
-	}
 	said, _, _ := strings.Cut(k.Info, " Seq=")
 	said = strings.TrimPrefix(strings.TrimPrefix(said, "Request: "), "Response: ")
-	return []string{ms(k.After), from, p.paint(color(k), said), p.paint(bold, did)}
+	rows := [][]string{{ms(k.After), from, p.paint(color(&k), said), ""}}
+	for i, did := range k.ALG {
+		if i > 0 {
+			rows = append(rows, []string{"", "", "", ""})
+		}
+		rows[i][3] = p.paint(bold, did)
+	}
+	return rows
 }
 
 // dropped returns the messages that the gateway dropped, in the order of their times.
@@ -130,21 +135,21 @@ func (p *Printer) pinholes(s *Story) {
 		})
 	}
 	p.rows(rows, 0, 3, 4)
+	p.text("\n")
 	p.paragraph(legend)
 }
 
 // summary says what was shown.
 func (p *Printer) summary(s *Story) {
-	title := "What was shown"
-	p.text("\n" + p.paint(bold, title) + "\n" + strings.Repeat("=", len(title)) + "\n")
+	p.heading("What was shown")
 	for _, paragraph := range []string{
-		"- In active mode the client announces a port in the text of the dialogue, and the server connects to it from outside in.",
-		fmt.Sprintf("- A stateless filter must leave %d ports of every client open for it, to everybody, always.", highPorts),
-		fmt.Sprintf("- ftpalg read the announcements and opened %d pinholes, each for one connection, for %s ms all together. The three transfers worked.",
+		"- The client announces a port in the text of the dialogue, and the server connects to it, from outside in.",
+		fmt.Sprintf("- For that, a stateless filter must leave %d ports of every client open, to everybody and always.", highPorts),
+		fmt.Sprintf("- ftpalg read the announcements and opened %d pinholes, each for one connection; they were open for %s ms all together. Every transfer worked.",
 			len(s.Transfers), ms(s.openTime())),
-		fmt.Sprintf("- Packets of a stranger that the firewall dropped: %d, to a port that was announced, but not for him.", len(dropped(s))),
+		fmt.Sprintf("- A stranger's packets to a port that was announced, but not to him: %d. The firewall dropped them all.", len(dropped(s))),
 	} {
 		p.paragraph(paragraph)
 	}
-	p.text("\n")
+	p.text("\n`ftplab up` leaves such a lab standing, to try all this by hand.\n")
 }

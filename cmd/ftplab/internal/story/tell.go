@@ -26,7 +26,7 @@ func (r *run) tell(ctx context.Context) (*Story, error) {
 	}
 	t := &teller{packets: all, first: told[0], second: told[1]}
 	t.Story = Story{MadeAt: all[0].first().UTC(), Programs: programs, Hosts: r.hosts()}
-	if t.Transfers, err = transfers(all, told, events); err != nil {
+	if err := t.tellTransfers(events); err != nil {
 		return nil, err
 	}
 	return &t.Story, t.tellSteps()
@@ -64,7 +64,9 @@ func (r *run) programs(ctx context.Context) ([]Program, error) {
 		{r.Gateway, "nftables", "writes the firewall's rules", "nft --version", `v(\S+)`},
 		{r.Gateway, "Linux", "forwards packets, and drops those that the rules do not admit", "uname -r", `(\S+)`},
 	} {
-		out, err := p.host.Command(ctx, "sh", "-c", p.command).Output()
+		c := p.host.Command(ctx, "sh", "-c", p.command)
+		c.SysProcAttr = apart()
+		out, err := c.Output()
 		if err != nil {
 			return nil, fmt.Errorf("ask %s for its version: %w", p.name, err)
 		}

@@ -12,29 +12,28 @@ import (
 // titles of transfers, by their commands.
 var titles = map[string]string{"RETR": "Download of", "STOR": "Upload of", "LIST": "Listing of the directory"}
 
-// transfers tells what became of each announcement.
-func transfers(all []*packet, sessions []*session, events []lab.Event) ([]Transfer, error) {
-	var found []Transfer
-	for _, s := range sessions {
+// tellTransfers tells what became of each announcement.
+func (t *teller) tellTransfers(events []lab.Event) error {
+	for _, s := range []*session{t.first, t.second} {
 		for i, p := range s.packets {
 			at, ok := p.announcement()
-			if !ok {
+			if !ok || p.again {
 				continue
 			}
-			t := Transfer{Title: s.title(i), Messages: messages(all, s, p, at)}
-			if t.Pinhole, ok = pinhole(events, at); !ok {
-				return nil, fmt.Errorf("ftpalg tells of no pinhole to %v", at)
+			hole, ok := pinhole(events, at)
+			if !ok {
+				return fmt.Errorf("ftpalg tells of no pinhole to %v", at)
 			}
-			for _, p := range all {
-				if p.to == at && p.from.Addr() == t.Pinhole.Source {
-					t.Pinhole.UsedAt = p.atGateway()
+			for _, p := range t.packets {
+				if p.to == at && p.from.Addr() == hole.Source && !p.dropped() {
+					hole.UsedAt = p.atGateway()
 					break
 				}
 			}
-			found = append(found, t)
+			t.Transfers = append(t.Transfers, Transfer{Title: s.title(i), Messages: t.messages(s, p, at), Pinhole: hole})
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // title names the transfer that the i-th packet announces.
@@ -52,18 +51,18 @@ func (s *session) title(i int) string {
 
 // messages returns what came to the gateway: of the control connection, the lines from
 // the announcement to the last reply; of the data connection, every packet.
-func messages(all []*packet, s *session, announcement *packet, at netip.AddrPort) []Message {
+func (t *teller) messages(s *session, announcement *packet, at netip.AddrPort) []Message {
 	var out []Message
 	begun, done := false, false
-	for _, p := range all {
+	for _, p := range t.packets {
 		begun = begun || p == announcement
 		ours := p.from == s.client || p.to == s.client
 		switch {
 		case p.tcp == nil || !begun:
 		case p.from == at || p.to == at:
-			out = append(out, p.message(s.client, p.dataText()))
+			out = append(out, t.message(p, p.dataText()))
 		case ours && len(p.payload()) > 0 && !done:
-			out = append(out, p.message(s.client, strings.Join(p.lines(), " | ")))
+			out = append(out, t.message(p, strings.Join(p.lines(), " | ")))
 			done = strings.HasPrefix(string(p.payload()), "226")
 		}
 	}
@@ -71,11 +70,29 @@ func messages(all []*packet, s *session, announcement *packet, at netip.AddrPort
 	return out
 }
 
-func (p *packet) message(client netip.AddrPort, text string) Message {
-	return Message{
-		Time: p.atGateway(), FromClient: p.from.Addr() == client.Addr(), Data: !p.control(),
-		Text: text, Dropped: p.dropped(),
+func (t *teller) message(p *packet, text string) Message {
+	if p.again {
+		text += ", again"
 	}
+	m := Message{Time: p.atGateway(), Data: !p.control(), Text: text, Dropped: p.dropped()}
+	switch name := t.host(p.from.Addr()); name {
+	case "client":
+		m.FromClient = true
+	case "server":
+	default:
+		m.Sender = name
+	}
+	return m
+}
+
+// host names the host of an address.
+func (s *Story) host(a netip.Addr) string {
+	for _, h := range s.Hosts {
+		if h.IPv4 == a {
+			return h.Name
+		}
+	}
+	return "unknown"
 }
 
 // dataText describes a packet to or from an announced address. One that is dropped may

@@ -6,8 +6,12 @@
   const links = new Map([...document.querySelectorAll("nav a")].map((a) => [a.hash, a]));
   const nav = document.querySelector("nav");
 
-  // The section on the screen is the last one that begins in its upper half.
-  const current = () => sections.findLastIndex((s) => s.getBoundingClientRect().top < innerHeight / 2);
+  // The section on the screen is the last one that begins in its upper half, and at the
+  // end of the page the last of all.
+  const current = () => {
+    const end = scrollY > 0 && scrollY + innerHeight >= document.documentElement.scrollHeight - 1;
+    return end ? sections.length - 1 : sections.findLastIndex((s) => s.getBoundingClientRect().top < innerHeight / 2);
+  };
 
   const mark = () => {
     const here = sections[current()];

@@ -1,0 +1,118 @@
+package attack
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
+	"github.com/ti-mo/conntrack"
+	"github.com/ti-mo/netfilter"
+)
+
+// expectations follows what the helpers of a host's kernel expect: the data connections
+// that they have read announcements of. Its methods are safe for concurrent use.
+type expectations struct {
+	ask, listen *conntrack.Conn
+	events      chan conntrack.Event
+	heard       chan struct{} // closed after the last event
+
+	mu    sync.Mutex
+	spans map[uint16]span // by destination port
+	deaf  error
+}
+
+// span is the life of an expectation.
+type span struct {
+	from, to time.Time // to is zero while it lives
+}
+
+// expect begins to follow.
+func expect(h *lab.Host) (*expectations, error) {
+	x := &expectations{events: make(chan conntrack.Event, 64), heard: make(chan struct{}), spans: map[uint16]span{}}
+	if err := h.Do(x.connect); err != nil {
+		return nil, fmt.Errorf("listen to conntrack on %s: %w", h.Name, err)
+	}
+	return x, nil
+}
+
+func (x *expectations) connect() (err error) {
+	if x.ask, err = conntrack.Dial(nil); err != nil {
+		return err
+	}
+	if x.listen, err = conntrack.Dial(nil); err != nil {
+		return errors.Join(err, x.ask.Close())
+	}
+	errs, err := x.listen.Listen(x.events, 1, netfilter.GroupsCTExp)
+	if err != nil {
+		return errors.Join(err, x.ask.Close(), x.listen.Close())
+	}
+	go x.hear(errs)
+	return nil
+}
+
+// close ends it, and returns what went wrong meanwhile.
+func (x *expectations) close() error {
+	err := errors.Join(x.ask.Close(), x.listen.Close())
+	close(x.events)
+	<-x.heard
+	return errors.Join(err, x.deaf)
+}
+
+// hear notes the events until the channel is closed.
+func (x *expectations) hear(errs <-chan error) {
+	defer close(x.heard)
+	for {
+		select {
+		case e, ok := <-x.events:
+			if !ok {
+				return
+			}
+			x.note(e, time.Now())
+		case err := <-errs:
+			x.deaf = fmt.Errorf("listen to conntrack: %w", err)
+		}
+	}
+}
+
+func (x *expectations) note(e conntrack.Event, now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch e.Type {
+	case conntrack.EventExpNew:
+		x.spans[e.Expect.Tuple.Proto.DestinationPort] = span{from: now}
+	case conntrack.EventExpDestroy:
+		port := e.Expect.Tuple.Proto.DestinationPort
+		x.spans[port] = span{x.spans[port].from, now}
+	}
+}
+
+// stood returns for how long a connection to the port was expected until it came.
+// 0: never.
+func (x *expectations) stood(port uint16) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if s := x.spans[port]; !s.to.IsZero() {
+		return s.to.Sub(s.from)
+	}
+	return 0
+}
+
+// stands returns for how long a connection to the port has been expected, and for how
+// much longer it will be if it does not come. Both are 0 where it is not expected. The
+// kernel tells the latter in whole seconds.
+func (x *expectations) stands(port uint16) (since, left time.Duration, err error) {
+	all, err := x.ask.DumpExpect()
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for what conntrack expects: %w", err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range all {
+		if e.Tuple.Proto.DestinationPort == port {
+			return time.Since(x.spans[port].from), time.Duration(e.Timeout) * time.Second, nil
+		}
+	}
+	return 0, 0, nil
+}

@@ -1,0 +1,110 @@
+package attack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
+)
+
+// How long the programs wait, in seconds, for what does not come.
+const (
+	lftpGivesUp = "set net:timeout 3; "
+	curlGivesUp = "3"
+)
+
+// transferPort is where the client of the download listens, as in the reference dialogue.
+const transferPort = 46197
+
+var services = []row{
+	{
+		"download", "lftp fetches a file in active mode: the server connects to the port that the client has announced.", false,
+		download,
+	},
+	{
+		"listing", "lftp lists a directory in active mode.", false,
+		func(ctx context.Context, c *column) (Cell, error) {
+			return c.lftp(ctx, "ls", func(out string) error {
+				if !strings.Contains(out, "R1.cfg\n") {
+					return fmt.Errorf("no R1.cfg in the listing %q", out)
+				}
+				return nil
+			})
+		},
+	},
+	{
+		"upload", "lftp stores a file in active mode.", false,
+		func(ctx context.Context, c *column) (Cell, error) {
+			return c.lftp(ctx, "put R3.cfg", func(string) error {
+				got, err := os.ReadFile(c.Path(lab.ServerFiles + "/R3.cfg"))
+				return errors.Join(err, same(string(got), lab.R3))
+			})
+		},
+	},
+	{
+		"passive mode", "curl fetches a file in passive mode: the client connects to a port that the server has announced.", false,
+		func(ctx context.Context, c *column) (Cell, error) {
+			url := fmt.Sprintf("ftp://%s:%s@%s/R1.cfg", lab.User, lab.Password, c.Server.IPv4)
+			cmd := c.Client.Command(ctx, "curl", "-sS", "-m", curlGivesUp, url)
+			return transferred(ctx, cmd, "curl", func(out string) error { return same(out, lab.R1) })
+		},
+	},
+}
+
+// download also notes for how long the port was open.
+func download(ctx context.Context, c *column) (Cell, error) {
+	outside, err := c.Gateway.Capture("outside")
+	if err != nil {
+		return Cell{}, err
+	}
+	commands := fmt.Sprintf("set ftp:port-range %d-%[1]d; cat R1.cfg", transferPort)
+	cell, err := c.lftp(ctx, commands, func(out string) error { return same(out, lab.R1) })
+	if err = errors.Join(err, outside.Stop()); err == nil && cell.Result == Works {
+		c.transfer, err = c.openUntilUsed(ctx, transferPort, outside)
+	}
+	return cell, err
+}
+
+// startServer starts vsftpd.
+func (c *column) startServer(ctx context.Context) (end func() error, err error) {
+	p, err := c.StartVSFTPD(ctx, lab.VSFTPDOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return p.Kill, nil
+}
+
+// lftp runs a transfer in active mode.
+func (c *column) lftp(ctx context.Context, commands string, check func(out string) error) (Cell, error) {
+	return transferred(ctx, c.Client.LFTP(ctx, lftpGivesUp+commands), "lftp", check)
+}
+
+// transferred runs a program. Where it succeeds, check must find the right thing done.
+func transferred(ctx context.Context, cmd *lab.Cmd, program string, check func(out string) error) (Cell, error) {
+	begin := time.Now()
+	out, err := cmd.Output()
+	took := time.Since(begin)
+	switch {
+	case ctx.Err() != nil:
+		return Cell{}, ctx.Err()
+	case cmd.ProcessState == nil:
+		return Cell{}, fmt.Errorf("run %s: %w", program, err)
+	case err != nil:
+		return Cell{Blocked, fmt.Sprintf("%s gave up after %.1f s", program, took.Seconds())}, nil
+	}
+	if err := check(string(out)); err != nil {
+		return Cell{}, fmt.Errorf("look at what %s has transferred: %w", program, err)
+	}
+	return Cell{Works, fmt.Sprintf("%s in %d ms", program, took.Milliseconds())}, nil
+}
+
+func same(got, want string) error {
+	if got != want {
+		return fmt.Errorf("%q arrived, not %q", got, want)
+	}
+	return nil
+}
