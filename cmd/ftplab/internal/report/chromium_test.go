@@ -19,7 +19,7 @@ var check string
 func TestChromium(t *testing.T) {
 	dir := t.ArtifactDir()
 	b := startBrowser(t)
-	t.Run("complaints are heard", func(t *testing.T) { testComplaints(t, b, dir) })
+	testComplaints(t, b, dir)
 
 	s, m := fixture(t)
 	path := filepath.Join(dir, "page.html")
@@ -38,34 +38,31 @@ func TestChromium(t *testing.T) {
 		{"phone", 320, 640, "light", color.Gray{255}},
 		{"phone-dark", 320, 640, "dark", color.Gray{17}},
 	} {
-		t.Run(screen.name, func(t *testing.T) {
-			b.screen(screen.width, screen.height, screen.theme)
-			b.open(url)
-			var faults []string
-			b.eval(check, &faults)
-			for _, f := range faults {
-				t.Error(f)
-			}
-			for _, part := range []string{"network", "step-4", "transfer-1", "firewalls", "exposure"} {
-				var there bool
-				b.eval(`(document.getElementById("`+part+`")?.scrollIntoView(), document.getElementById("`+part+`") !== null)`, &there)
-				if !there {
-					t.Errorf("there is no #%s", part)
-				}
-				picture := b.save(filepath.Join(dir, screen.name+"-"+part+".png"), "Page.captureScreenshot", map[string]any{"format": "png"})
-				testPicture(t, picture, screen.width, screen.height, screen.paper)
-			}
-		})
-	}
-	t.Run("parts", func(t *testing.T) { testParts(t, b) })
-	t.Run("keyboard", func(t *testing.T) { testKeyboard(t, b, url) })
-	t.Run("without script", func(t *testing.T) { testWithoutScript(t, b, url) })
-	t.Run("paper", func(t *testing.T) {
-		pdf := b.save(filepath.Join(dir, "page.pdf"), "Page.printToPDF", map[string]any{"preferCSSPageSize": true})
-		if !bytes.HasPrefix(pdf, []byte("%PDF-")) {
-			t.Errorf("it was printed as %q", pdf[:min(len(pdf), 20)])
+		b.screen(screen.width, screen.height, screen.theme)
+		b.open(url)
+		var faults []string
+		b.eval(check, &faults)
+		for _, f := range faults {
+			t.Errorf("%s: %s", screen.name, f)
 		}
-	})
+		for _, part := range []string{"network", "step-4", "transfer-1", "firewalls", "exposure"} {
+			var there bool
+			b.eval(`(document.getElementById("`+part+`")?.scrollIntoView(), document.getElementById("`+part+`") !== null)`, &there)
+			if !there {
+				t.Errorf("%s: there is no #%s", screen.name, part)
+			}
+			path := filepath.Join(dir, screen.name+"-"+part+".png")
+			picture := b.save(path, "Page.captureScreenshot", map[string]any{"format": "png"})
+			testPicture(t, path, picture, screen.width, screen.height, screen.paper)
+		}
+	}
+	testParts(t, b)
+	testKeyboard(t, b, url)
+	testWithoutScript(t, b, url)
+	pdf := b.save(filepath.Join(dir, "page.pdf"), "Page.printToPDF", map[string]any{"preferCSSPageSize": true})
+	if !bytes.HasPrefix(pdf, []byte("%PDF-")) {
+		t.Errorf("it was printed as %q", pdf[:min(len(pdf), 20)])
+	}
 	for _, c := range b.complaints {
 		t.Error(c)
 	}
@@ -91,18 +88,18 @@ func testComplaints(t *testing.T, b *browser, dir string) {
 }
 
 // testPicture looks at the corner, which has the colour of the paper, and for anything else.
-func testPicture(t *testing.T, picture []byte, width, height int, paper color.Gray) {
+func testPicture(t *testing.T, path string, picture []byte, width, height int, paper color.Gray) {
 	t.Helper()
 	p, err := png.Decode(bytes.NewReader(picture))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", path, err)
 	}
 	if size := p.Bounds().Size(); size.X != width || size.Y != height {
-		t.Errorf("the picture is %v, want %d x %d", size, width, height)
+		t.Errorf("%s is %v, want %d x %d", path, size, width, height)
 	}
 	corner := p.At(1, height-1)
 	if got := color.GrayModel.Convert(corner); got != paper {
-		t.Errorf("the paper is %v, want %v", got, paper)
+		t.Errorf("%s: the paper is %v, want %v", path, got, paper)
 	}
 	for y := range height {
 		for x := range width {
@@ -111,7 +108,7 @@ func testPicture(t *testing.T, picture []byte, width, height int, paper color.Gr
 			}
 		}
 	}
-	t.Error("the picture is empty")
+	t.Errorf("%s is empty", path)
 }
 
 func testParts(t *testing.T, b *browser) {

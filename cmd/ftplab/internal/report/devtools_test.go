@@ -204,4 +204,3 @@ func (b *browser) save(path, method string, params any) []byte {
 	}
 	return r.Data
 }
-

@@ -91,7 +91,7 @@ func (p plot) axis(d *drawing, low, high, bottom int, x func(float64) int) {
 		d.path("grid", "M%d 0V%d", at, bottom)
 		d.text("tick middle", at, bottom+22, power(n))
 	}
-	d.text("tick end", p.right, bottom+44, "ports × seconds, each line ten times the one before")
+	d.text("tick end", p.right, bottom+44, "ports × seconds")
 }
 
 // power writes a power of ten.
