@@ -184,8 +184,7 @@ func TestAnchorWatch(t *testing.T) {
 	reports := watch(t, a)
 	quiet(t, reports)
 
-	// The reload of a firewall, in one transaction: the new line at the top has the handle
-	// that ours had.
+	// The reload of a firewall, in one transaction.
 	for range 3 {
 		load(t, "flush ruleset"+operator)
 		if err := next(t, reports); err != nil {
@@ -209,6 +208,15 @@ func TestAnchorWatch(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, nft(t, "list", "ruleset")); diff != "" {
 		t.Errorf("-before +after the reload:\n%s", diff)
+	}
+
+	// A reload after which another rule has the handle that ours had.
+	load(t, "flush ruleset"+operator+"add rule inet filter forward tcp dport 2121 accept")
+	if err := next(t, reports); err != nil {
+		t.Error(err)
+	}
+	if got := nft(t, "list", "ruleset"); strings.Count(got, anchorComment) != 1 {
+		t.Errorf("after the reload there is\n%s", got)
 	}
 
 	// Only the line is taken away.

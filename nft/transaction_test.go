@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -48,6 +49,20 @@ func TestCommitRefuses(t *testing.T) {
 	}
 	if err := table.Commit(nil); err != nil {
 		t.Errorf("nothing to do: %v", err)
+	}
+}
+
+// Kernels before 6.3 do not know the message that destroys.
+func TestCommitWithoutDestroy(t *testing.T) {
+	inNamespace(t)
+	caps := probe(t)
+	caps.Destroy = false
+	table := install(t, defaults(), caps)
+	commit(t, table, opened(active4), closed(passive4), alg.Op{Kind: alg.OpDivert, Flow: control4})
+	for b := table.out.buf; len(b) > 0; b = b[binary.NativeEndian.Uint32(b):] {
+		if typ := binary.NativeEndian.Uint16(b[4:]); typ == unix.NFNL_SUBSYS_NFTABLES<<8|msgDestroySetElem {
+			t.Error("NFT_MSG_DESTROYSETELEM was sent")
+		}
 	}
 }
 

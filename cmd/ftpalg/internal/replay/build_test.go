@@ -20,14 +20,14 @@ type packet struct {
 
 // talk makes a capture up: tests say what each end does, a millisecond apart.
 type talk struct {
-	t              *testing.T
+	t              testing.TB
 	now            time.Time
 	client, server netip.AddrPort
 	next           map[netip.AddrPort]uint32 // sequence number of what an end sends next
 	packets        []packet
 }
 
-func newTalk(t *testing.T, client, server string) *talk {
+func newTalk(t testing.TB, client, server string) *talk {
 	c, s := netip.MustParseAddrPort(client), netip.MustParseAddrPort(server)
 	return &talk{
 		t: t, now: time.Date(2019, 3, 25, 10, 14, 0, 0, time.UTC), client: c, server: s,

@@ -27,27 +27,30 @@ func TestUnreadableFiles(t *testing.T) {
 	versionNG := pcapng(little, []layers.LinkType{layers.LinkTypeEthernet}, nil)
 	versionNG[12] = 9
 	dir := t.TempDir()
-	for want, content := range map[string][]byte{
-		"the file is empty":                         {},
-		"not a capture in pcap or pcapng format":    []byte("PORT 10,1,4,4,180,117\r\n"),
-		"not a capture in pcap or pcapng format ":   {1, 2},
-		"compressed: unpack it first":               {0x1f, 0x8b, 8, 0, 0, 0, 0, 0},
-		"the file ends within its header":           whole[:20],
-		"the file ends within its header ":          versionNG[:20],
-		"version 9":                                 version,
-		"Unknown pcapng Version":                    versionNG,
-		"link type 127 is not among":                pcap(little, false, 127, nil),
-		"link type 105 is not among":                pcapng(little, []layers.LinkType{105}, packets),
-		"after 9 packets: ":                         damaged(whole, packets, 9),
-		"after 9 packets: Interface id 7 not prese": pcapngDamaged(packets[:10]),
+	for _, f := range []struct {
+		want    string
+		content []byte
+	}{
+		{"the file is empty", []byte{}},
+		{"not a capture in pcap or pcapng format", []byte("PORT 10,1,4,4,180,117\r\n")},
+		{"not a capture in pcap or pcapng format", []byte{1, 2}},
+		{"compressed: unpack it first", []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0}},
+		{"the file ends within its header", whole[:20]},
+		{"the file ends within its header", versionNG[:20]},
+		{"version 9", version},
+		{"Unknown pcapng Version", versionNG},
+		{"link type 127 is not among", pcap(little, false, 127, nil)},
+		{"link type 105 is not among", pcapng(little, []layers.LinkType{105}, packets)},
+		{"after 9 packets: ", damaged(whole, packets, 9)},
+		{"after 9 packets: Interface id 7 not present", pcapngDamaged(packets[:10])},
 	} {
 		name := filepath.Join(dir, "file")
-		if err := os.WriteFile(name, content, 0o600); err != nil {
+		if err := os.WriteFile(name, f.content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, err := File(t.Context(), name, alg.DefaultPolicy(), func(alg.Event) {})
-		if err == nil || !strings.HasPrefix(err.Error(), "replay "+name+": ") || !strings.Contains(err.Error(), strings.TrimSpace(want)) {
-			t.Errorf("%q, want %q", err, want)
+		if err == nil || !strings.HasPrefix(err.Error(), "replay "+name+": ") || !strings.Contains(err.Error(), f.want) {
+			t.Errorf("%q, want %q", err, f.want)
 		}
 	}
 	for _, name := range []string{dir, filepath.Join(dir, "absent")} {

@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"os"
 	"slices"
 	"testing"
@@ -15,8 +16,8 @@ import (
 // FuzzReplay takes any bytes for a capture file. It must come to an end, with every
 // event in order and writable, and with no pinhole that the policy does not allow.
 func FuzzReplay(f *testing.F) {
-	packets := active(&testing.T{}).packets
-	for link := range links {
+	packets := active(f).packets
+	for _, link := range slices.Sorted(maps.Keys(links)) {
 		f.Add(pcap(binary.LittleEndian, false, link, packets))
 		f.Add(pcapng(binary.BigEndian, []layers.LinkType{link}, packets))
 	}

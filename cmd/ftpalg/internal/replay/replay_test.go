@@ -55,7 +55,7 @@ func wantKinds(t *testing.T, events []alg.Event, want ...alg.Kind) {
 }
 
 // active is a download in active mode, between things that are of no interest.
-func active(t *testing.T) *talk {
+func active(t testing.TB) *talk {
 	k := newTalk(t, "10.1.4.4:41138", "10.2.5.5:21")
 	k.packet(k.client.Addr(), k.server.Addr(), &layers.UDP{SrcPort: 49160, DstPort: 33440})
 	k.login()

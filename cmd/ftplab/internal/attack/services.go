@@ -11,11 +11,12 @@ import (
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
-// How long the programs wait, in seconds, for what does not come.
-const (
-	lftpGivesUp = "set net:timeout 3; "
-	curlGivesUp = "3"
-)
+// givesUpAfter is how many seconds the server (in active mode) and the client (in passive
+// mode) wait for a data connection that does not come.
+const givesUpAfter = "3"
+
+// transferWithin is how long a transfer may take.
+const transferWithin = 10 * time.Second
 
 // transferPort is where the client of the download listens, as in the reference dialogue.
 const transferPort = 46197
@@ -48,9 +49,7 @@ var services = []row{
 	{
 		"passive mode", "curl fetches a file in passive mode: the client connects to a port that the server has announced.", false,
 		func(ctx context.Context, c *column) (Cell, error) {
-			url := fmt.Sprintf("ftp://%s:%s@%s/R1.cfg", lab.User, lab.Password, c.Server.IPv4)
-			cmd := c.Client.Command(ctx, "curl", "-sS", "-m", curlGivesUp, url)
-			return transferred(ctx, cmd, "curl", func(out string) error { return same(out, lab.R1) })
+			return c.curl(ctx, "R1.cfg", func(out string) error { return same(out, lab.R1) })
 		},
 	},
 }
@@ -71,7 +70,7 @@ func download(ctx context.Context, c *column) (Cell, error) {
 
 // startServer starts vsftpd.
 func (c *column) startServer(ctx context.Context) (end func() error, err error) {
-	p, err := c.StartVSFTPD(ctx, lab.VSFTPDOptions{})
+	p, err := c.StartVSFTPD(ctx, lab.VSFTPDOptions{Settings: map[string]string{"connect_timeout": givesUpAfter}})
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +79,17 @@ func (c *column) startServer(ctx context.Context) (end func() error, err error) 
 
 // lftp runs a transfer in active mode.
 func (c *column) lftp(ctx context.Context, commands string, check func(out string) error) (Cell, error) {
-	return transferred(ctx, c.Client.LFTP(ctx, lftpGivesUp+commands), "lftp", check)
+	within, cancel := context.WithTimeout(ctx, transferWithin)
+	defer cancel()
+	return transferred(ctx, c.Client.LFTP(within, commands), "lftp", check)
+}
+
+// curl runs a transfer in passive mode.
+func (c *column) curl(ctx context.Context, path string, check func(out string) error) (Cell, error) {
+	within, cancel := context.WithTimeout(ctx, transferWithin)
+	defer cancel()
+	url := fmt.Sprintf("ftp://%s:%s@%s/%s", lab.User, lab.Password, c.Server.IPv4, path)
+	return transferred(ctx, c.Client.Command(within, "curl", "-sS", "--connect-timeout", givesUpAfter, url), "curl", check)
 }
 
 // transferred runs a program. Where it succeeds, check must find the right thing done.

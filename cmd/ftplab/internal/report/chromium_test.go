@@ -122,7 +122,7 @@ func testParts(t *testing.T, b *browser) {
 		"svg.narrow":                                      5,
 		"#transfer-1 .wide .hole":                         1,
 		".bytes i":                                        89,
-		".fields tbody tr":                                33,
+		".fields tbody tr":                                31,
 	} {
 		var got int
 		b.eval("document.querySelectorAll("+quote(part)+").length", &got)
