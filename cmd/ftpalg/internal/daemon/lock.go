@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,18 +11,27 @@ import (
 // ErrRunning says that there is a daemon already.
 var ErrRunning = errors.New("another ftpalg is running in this network namespace")
 
-// lock makes sure that one daemon runs in a network namespace. An abstract socket
-// address is such a namespace's own, and free again when its holder is gone, however
-// it went.
+// lockAddress is an abstract socket address: a network namespace's own, and free again
+// when its holder is gone, however it went.
+var lockAddress = &unix.SockaddrUnix{Name: "@ftpalg"}
+
+// lock makes sure that one daemon runs in a network namespace. Any program may take an
+// abstract address; one of a user who could not run the daemon is no reason not to
+// start, and a second daemon would still find the queue taken.
 func lock() (unlock func() error, err error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock socket: %w", err)
 	}
-	err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@ftpalg"})
+	err = unix.Bind(fd, lockAddress)
+	if err == nil {
+		err = unix.Listen(fd, unix.SOMAXCONN) // nobody accepts: who asks is told by the kernel
+	}
 	switch {
-	case errors.Is(err, unix.EADDRINUSE):
+	case errors.Is(err, unix.EADDRINUSE) && heldByDaemon():
 		err = ErrRunning
+	case errors.Is(err, unix.EADDRINUSE):
+		err = nil
 	case err != nil:
 		err = fmt.Errorf("bind the lock socket: %w", err)
 	}
@@ -30,4 +40,19 @@ func lock() (unlock func() error, err error) {
 		return nil, err
 	}
 	return func() error { return unix.Close(fd) }, nil
+}
+
+// heldByDaemon reports whether the holder of the lock is of a user who may run a daemon:
+// root, or our own.
+func heldByDaemon() bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, lockAddress); err != nil {
+		return false
+	}
+	holder, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	return err != nil || holder.Uid == 0 || int(holder.Uid) == os.Geteuid()
 }
