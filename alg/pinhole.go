@@ -79,10 +79,9 @@ const (
 	OpOpen OpKind = iota
 	// OpClose takes a pinhole away. One that is gone already is no error.
 	OpClose
-	// OpRelease stops diverting the packets of a control connection.
+	// OpRelease stops diverting the packets of a control connection. A new connection
+	// between the same ends is diverted again.
 	OpRelease
-	// OpDivert undoes OpRelease. A flow that is not released is no error.
-	OpDivert
 )
 
 // Op is one change to the objects in the kernel.
@@ -90,7 +89,7 @@ type Op struct {
 	Kind    OpKind
 	Pinhole Pinhole       // of OpOpen and OpClose
 	Timeout time.Duration // of OpOpen: how long an unused pinhole stays
-	Flow    Flow          // of OpRelease and OpDivert
+	Flow    Flow          // of OpRelease
 }
 
 // Flow names a control connection.

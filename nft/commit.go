@@ -67,7 +67,7 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 		if err := e.pinhole(op.Pinhole, t.cfg); err != nil {
 			return err
 		}
-	case alg.OpRelease, alg.OpDivert:
+	case alg.OpRelease:
 		if err := e.flow(op.Flow); err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func describe(op alg.Op) string {
 	case alg.OpClose:
 		return "closing " + describePinhole(op.Pinhole)
 	}
-	return fmt.Sprintf("releasing or diverting control connection %v to %v", op.Flow.Client, op.Flow.Server)
+	return fmt.Sprintf("releasing control connection %v to %v", op.Flow.Client, op.Flow.Server)
 }
 
 func describePinhole(p alg.Pinhole) string {

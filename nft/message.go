@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -101,11 +102,11 @@ func exchange(fd int, m *messages, reply []byte, first, last uint32) (failed uin
 	acknowledged := false
 	for {
 		n, readErr := unix.Read(fd, reply) // does not block: see Table.socket
-		switch readErr {
-		case nil:
-		case unix.ENOBUFS:
+		switch {
+		case readErr == nil:
+		case errors.Is(readErr, unix.ENOBUFS):
 			continue // said once; what was not lost is still to be read
-		case unix.EAGAIN:
+		case errors.Is(readErr, unix.EAGAIN):
 			if err == nil && !acknowledged {
 				return last + 1, unix.ENOBUFS
 			}

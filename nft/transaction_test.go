@@ -39,7 +39,7 @@ func TestCommitRefuses(t *testing.T) {
 		"passive, port":    with(func(op *alg.Op) { op.Pinhole.Mode = alg.Passive }),
 		"unknown":          {Kind: 99},
 		"flow of nothing":  {Kind: alg.OpRelease},
-		"flow of two kind": {Kind: alg.OpDivert, Flow: alg.Flow{Client: control4.Client, Server: control6.Server}},
+		"flow of two kind": {Kind: alg.OpRelease, Flow: alg.Flow{Client: control4.Client, Server: control6.Server}},
 	} {
 		err := table.Commit([]alg.Op{opened(active6), op})
 		if !errors.Is(err, unix.EINVAL) {
@@ -58,7 +58,7 @@ func TestCommitWithoutDestroy(t *testing.T) {
 	caps := probe(t)
 	caps.Destroy = false
 	table := install(t, defaults(), caps)
-	commit(t, table, opened(active4), closed(passive4), alg.Op{Kind: alg.OpDivert, Flow: control4})
+	commit(t, table, opened(active4), closed(passive4), alg.Op{Kind: alg.OpRelease, Flow: control4})
 	for b := table.out.buf; len(b) > 0; b = b[binary.NativeEndian.Uint32(b):] {
 		if typ := binary.NativeEndian.Uint16(b[4:]); typ == unix.NFNL_SUBSYS_NFTABLES<<8|msgDestroySetElem {
 			t.Error("NFT_MSG_DESTROYSETELEM was sent")

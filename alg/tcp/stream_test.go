@@ -74,6 +74,12 @@ func TestEdits(t *testing.T) {
 	if _, place := s.Place(102, b); place != Old || !s.Apply(102, b) || string(b) != "TX T" {
 		t.Errorf("went out as %q", b)
 	}
+	if _, place := s.Place(100, []byte("AUTX TLS")); place != Old {
+		t.Error("what went out is a conflict when it comes by again")
+	}
+	if _, place := s.Place(100, []byte("AUXH TLS")); place != Conflict {
+		t.Error("another change is none")
+	}
 	if b = []byte(" TLS"); s.Apply(104, b) || string(b) != " TLS" {
 		t.Errorf("went out as %q", b)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/report"
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 	"github.com/spf13/cobra"
 )
@@ -19,6 +22,7 @@ type demoFlags struct {
 	pause    bool
 	plain    bool
 	json     bool
+	html     string
 	captures string
 }
 
@@ -33,8 +37,9 @@ func demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.pause, "pause", false, "wait for a key between steps")
 	c.Flags().BoolVar(&f.plain, "no-color", false, "no colours; so does NO_COLOR in the environment")
 	c.Flags().BoolVar(&f.json, "json", false, "print the story as JSON")
+	c.Flags().StringVar(&f.html, "html", "", "compare the firewalls, too, and write all as a page for the browser to `FILE`")
 	c.Flags().StringVar(&f.captures, "pcap", "", "write client.pcapng, inside.pcapng and outside.pcapng to `DIR`")
-	c.MarkFlagsMutuallyExclusive("step", "pause", "json")
+	c.MarkFlagsMutuallyExclusive("step", "pause", "json", "html")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if c.Flags().Changed("step") && (f.step < 1 || f.step > story.StepCount) {
 			return fmt.Errorf("there is no step %d: they are 1 to %d", f.step, story.StepCount)
@@ -45,7 +50,7 @@ func demoCommand() *cobra.Command {
 }
 
 func (f *demoFlags) run(c *cobra.Command) error {
-	if err := story.Missing(); err != nil {
+	if err := f.missing(); err != nil {
 		return err
 	}
 	binary, err := daemon(*f.daemon)
@@ -56,8 +61,38 @@ func (f *demoFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	// Whatever else is made of a story, a page for example, is made here.
+	if f.html != "" {
+		return f.page(c, s, binary)
+	}
 	return f.show(c, s)
+}
+
+// missing says what is not there, before any time is spent.
+func (f *demoFlags) missing() error {
+	if f.html == "" {
+		return story.Missing()
+	}
+	if _, err := os.Stat(filepath.Dir(f.html)); err != nil {
+		return fmt.Errorf("write a page: %w", err)
+	}
+	return errors.Join(story.Missing(), attack.Missing())
+}
+
+// page compares the firewalls, and writes the page that shows everything.
+func (f *demoFlags) page(c *cobra.Command, s *story.Story, binary string) error {
+	m, err := attack.Run(c.Context(), attack.Options{Daemon: binary, Progress: progress(os.Stderr)})
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := report.Write(&b, s, m); err != nil {
+		return err
+	}
+	if err := os.WriteFile(f.html, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s is written; open it in a browser\n", f.html)
+	return err
 }
 
 // show writes the story in the form that was asked for.

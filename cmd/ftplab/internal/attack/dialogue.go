@@ -58,10 +58,14 @@ func (d *dialogue) close() {
 }
 
 // play says the lines of a script, those of the client after "C:" and those of the server
-// after "S:", each in a segment of its own, when the one before has arrived.
+// after "S:", each in a segment of its own, when the one before has arrived. Empty lines
+// of the script are nobody's.
 func (d *dialogue) play(script string) error {
-	for _, line := range strings.Split(strings.TrimSpace(script), "\n") {
-		who, text, _ := strings.Cut(line, ":")
+	for _, line := range strings.Split(script, "\n") {
+		who, text, said := strings.Cut(line, ":")
+		if !said {
+			continue
+		}
 		text = strings.TrimPrefix(text, " ")
 		from, to, in := d.client, d.server, d.atServer
 		if who == "S" {
@@ -109,4 +113,5 @@ func (c *column) attempt(ctx context.Context, h *lab.Host, from, to netip.AddrPo
 	}
 }
 
+// milliseconds returns a duration in milliseconds.
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

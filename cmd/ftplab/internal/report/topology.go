@@ -1,7 +1,9 @@
 package report
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 )
@@ -13,12 +15,16 @@ func topology(hosts []story.Host) figure {
 	if i := slices.IndexFunc(hosts, func(h story.Host) bool { return h.Name == "server" }); i >= 0 {
 		chain, strangers = hosts[:i+1], hosts[i+1:]
 	}
+	var names []string
+	for _, h := range hosts {
+		names = append(names, fmt.Sprintf("%s, %v, %v, %s", h.Name, h.IPv4, h.IPv6, h.About))
+	}
 	return figure{
 		ID:    "topology",
 		Title: "The network of the lab",
 		Desc: "Client, router, gateway and server in a row. The control connection goes from the client to the server. The data " +
 			"connection comes back from the server, from outside, through a hole in the wall that the gateway is. A stranger " +
-			"on the server's network can send the same, and the wall stops it.",
+			"on the server's network can send the same, and the wall stops it. The hosts: " + strings.Join(names, "; ") + ".",
 		Wide: wideTopology(chain, strangers), Narrow: narrowTopology(chain, strangers),
 	}
 }
