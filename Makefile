@@ -9,7 +9,7 @@ TOOLS    := $(CURDIR)/.cache/bin
 # Debian packages: what the lab runs, and what the race detector is built with.
 PACKAGES := nftables conntrack iproute2 vsftpd lftp tnftp curl tcpdump nmap gcc libc6-dev
 
-.PHONY: build demo test lint fuzz clean packages go
+.PHONY: build demo test test-report lint fuzz clean packages go
 
 build: go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/ftpalg ./cmd/ftplab
@@ -20,6 +20,12 @@ demo: packages build
 test: packages build
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
+
+# The page of `ftplab demo --html` in a real browser. With TESTFLAGS='-artifacts
+# -outputdir DIR', its pictures stay.
+test-report: PACKAGES := chromium
+test-report: packages go
+	$(GO) test $(TESTFLAGS) -run Chromium ./cmd/ftplab/internal/report
 
 lint: go $(TOOLS)/golangci-lint-$(GOLANGCI)
 	$(TOOLS)/golangci-lint-$(GOLANGCI) fmt --diff

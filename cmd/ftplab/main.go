@@ -54,7 +54,7 @@ func root() *cobra.Command {
 
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	c.AddCommand(demoCommand(), up(), keep(), shell(), list(), down())
+	c.AddCommand(demoCommand(), attackCommand(), up(), keep(), firewallCommand(), shell(), list(), down())
 	return c
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/spf13/cobra"
 )
@@ -24,6 +25,7 @@ with vsftpd on the server and ftpalg on the gateway.
       tcpdump -ni outside         the gateway's side of the server; "inside" is the client's
       tail -f %[3]s
       conntrack -L
+  ftplab firewall%[4]s NAME     another firewall: open, stateless, stateful, ftpalg, helper
   ftplab down%[4]s              takes everything away
 `
 
@@ -96,43 +98,43 @@ func startKeep(c *cobra.Command, name, binary string) (log string, err error) {
 func keep() *cobra.Command {
 	c := &cobra.Command{Use: "keep", Args: cobra.NoArgs, Hidden: true}
 	name, flag := labFlag(c), daemonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		const fd = 3
 		syscall.CloseOnExec(fd)
 		report := os.NewFile(fd, "report")
-		l, log, err := build(c, *name, *flag)
+		l, gate, err := build(c.Context(), *name, *flag)
 		if err != nil {
 			fmt.Fprint(report, err)
 			return err
 		}
-		_, err = fmt.Fprint(report, ready+" "+log)
-		if err = errors.Join(err, report.Close()); err == nil {
-			select {
-			case <-c.Context().Done():
-			case <-l.Done():
-			}
+		defer func() { err = errors.Join(err, l.Close()) }()
+		orders, err := takeOrders(l)
+		if err != nil {
+			fmt.Fprint(report, err)
+			return err
 		}
-		return errors.Join(err, l.Close())
+		_, err = fmt.Fprint(report, ready+" "+gate.Daemon().LogFile)
+		if err = errors.Join(err, report.Close()); err != nil {
+			return err
+		}
+		return obey(c.Context(), l, gate, orders)
 	}
 	return c
 }
 
-func build(c *cobra.Command, name, binary string) (_ *lab.Lab, log string, err error) {
-	l, err := lab.New(c.Context(), lab.Options{Name: name, Ruleset: lab.Ruleset("stateful")})
+// build builds a lab with vsftpd, guarded by ftpalg.
+func build(ctx context.Context, name, binary string) (_ *lab.Lab, _ *attack.Gate, err error) {
+	l, err := lab.New(ctx, lab.Options{Name: name})
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.Close())
-		}
-	}()
-	if _, err := l.StartVSFTPD(c.Context(), lab.VSFTPDOptions{}); err != nil {
-		return nil, "", err
+	gate := attack.NewGate(l, binary)
+	_, err = l.StartVSFTPD(ctx, lab.VSFTPDOptions{})
+	if err == nil {
+		err = gate.Switch(ctx, attack.FTPALG)
 	}
-	d, err := l.StartDaemon(c.Context(), lab.DaemonOptions{Binary: binary})
 	if err != nil {
-		return nil, "", err
+		return nil, nil, errors.Join(err, l.Close())
 	}
-	return l, d.LogFile, nil
+	return l, gate, nil
 }

@@ -21,7 +21,7 @@ type row struct {
 }
 
 // rows are all there are, in the order in which they are shown.
-var rows = slices.Concat(services, scans, dialogueRows())
+var rows = slices.Concat(services, scans, dialogues())
 
 // column is one firewall and what was measured of it.
 type column struct {
@@ -31,7 +31,7 @@ type column struct {
 	*lab.Lab
 	gate     *Gate
 	expected *expectations
-	server   *net.TCPListener // of the hostile FTP server
+	ftp      *net.TCPListener // of the hostile server
 	dialing  sync.Mutex       // one dialogue at a time begins
 
 	cells   []Cell // of rows

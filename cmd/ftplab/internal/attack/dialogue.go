@@ -30,7 +30,7 @@ func (c *column) startHostileServer(ctx context.Context) (end func() error, err 
 	if err != nil {
 		return nil, err
 	}
-	c.server = ln.(*net.TCPListener)
+	c.ftp = ln.(*net.TCPListener)
 	return ln.Close, nil
 }
 
@@ -40,12 +40,12 @@ func (c *column) dial(ctx context.Context) (*dialogue, error) {
 	defer c.dialing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, arrival)
 	defer cancel()
-	client, err := c.Client.Dial(ctx, "tcp", c.server.Addr().String())
+	client, err := c.Client.Dial(ctx, "tcp", c.ftp.Addr().String())
 	if err != nil {
 		return nil, err
 	}
-	_ = c.server.SetDeadline(time.Now().Add(arrival))
-	server, err := c.server.Accept()
+	_ = c.ftp.SetDeadline(time.Now().Add(arrival))
+	server, err := c.ftp.Accept()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("accept the control connection: %w", err), client.Close())
 	}
@@ -104,10 +104,12 @@ func (c *column) attempt(ctx context.Context, h *lab.Host, from, to netip.AddrPo
 	switch {
 	case ctx.Err() != nil:
 		return Cell{}, ctx.Err()
-	case err == nil || errors.Is(err, unix.ECONNREFUSED):
-		return Cell{Reached, fmt.Sprintf("%s reached %v in %.1f ms", h.Name, to, milliseconds(took))}, nil
+	case err == nil:
+		return Cell{Reached, fmt.Sprintf("%s to %v: connected after %.1f ms", h.Name, to, milliseconds(took))}, nil
+	case errors.Is(err, unix.ECONNREFUSED):
+		return Cell{Reached, fmt.Sprintf("%s to %v: refused there after %.1f ms", h.Name, to, milliseconds(took))}, nil
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return Cell{Blocked, fmt.Sprintf("no answer to the %s from %v in %.1f s", h.Name, to, patience.Seconds())}, nil
+		return Cell{Blocked, fmt.Sprintf("%s to %v: no answer in %.1f s", h.Name, to, patience.Seconds())}, nil
 	default:
 		return Cell{}, err
 	}

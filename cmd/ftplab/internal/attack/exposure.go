@@ -2,21 +2,19 @@ package attack
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"net"
 	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
-// hour is what the exposure is told for: an hour in which the client makes one transfer,
-// and announces one port that the server refuses.
-const hour = time.Hour
-
-// exposure is what the measurements come to. What the scans have found before there
-// was any session is open all the hour; what a session opens is one port.
+// exposure is what the measurements come to, in an hour in which the client makes one
+// transfer and announces one port that the server refuses. What the scan has found
+// before there was any session is open all the hour; what a session opens is one port.
 func (c *column) exposure() Exposure {
-	e := Exposure{Ports: c.scanned, Seconds: hour.Seconds()}
+	e := Exposure{Ports: c.scanned, Seconds: time.Hour.Seconds()}
 	if c.scanned == 0 {
 		e.Seconds = (c.transfer + c.refused).Seconds()
 		if e.Seconds > 0 {
@@ -27,40 +25,40 @@ func (c *column) exposure() Exposure {
 	return e
 }
 
-// about adds to the description of the firewall how its exposure was measured.
+// about describes the firewall, and what its exposure is made of.
 func (c *column) about() string {
-	var b strings.Builder
-	b.WriteString(c.firewall.about + " Exposure, in an hour with one transfer and one announcement that the server refuses: ")
+	made := "Nothing was ever open."
 	switch {
 	case c.scanned > 0:
-		fmt.Fprintf(&b, "the %d ports were reached while there was no FTP session at all, so they are open all the time.", c.scanned)
-	case c.transfer+c.refused == 0:
-		b.WriteString("nothing was ever open.")
-	default:
-		fmt.Fprintf(&b, "the transfer left its port open for %.2f ms, the refused announcement for %.0f s.",
+		made = fmt.Sprintf("The %d ports were reached while there was no FTP session at all: they are open all the time.", c.scanned)
+	case c.refused > 0:
+		made = fmt.Sprintf("The transfer left its port open for %.2f ms, an announcement that the server refused left another open for %.0f s.",
 			milliseconds(c.transfer), c.refused.Seconds())
+	case c.transfer > 0:
+		made = fmt.Sprintf("The transfer left its port open for %.2f ms; an announcement that the server refused opened none.", milliseconds(c.transfer))
 	}
-	return b.String()
+	return c.firewall.about + " " + made
 }
 
-// openUntilUsed returns for how long the port of the client was open, until the server's
-// connection came, which the capture of the gateway's outside has.
-func (c *column) openUntilUsed(ctx context.Context, port uint16, outside *lab.Capture) (time.Duration, error) {
-	if c.gate.daemon == nil {
-		return c.expected.stood(port), nil
-	}
-	opened, err := c.gate.daemon.AwaitEvent(ctx, func(e lab.Event) bool { return e.Event == "pinhole.open" && e.Port == port })
-	if err != nil {
-		return 0, err
-	}
-	// The kernel takes the pinhole away with the first packet that comes through it.
-	for _, conn := range lab.Connections(outside.Packets()) {
-		if conn.From.Port() == 20 && conn.To.Port() == port {
-			return conn.Segments[0].Time.Sub(opened.OpenedAt), nil
+// openUntilUsed returns for how long the port of the download was open until the server's
+// connection came, which is among the packets of the gateway's outside. It takes the
+// opening away with its first packet.
+func (c *column) openUntilUsed(ctx context.Context, packets []lab.Packet) (time.Duration, error) {
+	for _, conn := range lab.Connections(packets) {
+		port := conn.To.Port()
+		if conn.From.Port() != 20 || port < lowestPort || port > highestPort {
+			continue
 		}
+		if c.gate.daemon == nil {
+			return c.expected.stood(port), nil
+		}
+		opened, err := c.gate.daemon.AwaitEvent(ctx, func(e lab.Event) bool { return e.Event == "pinhole.open" && e.Port == port })
+		return conn.Segments[0].Time.Sub(opened.OpenedAt), err
 	}
-	return 0, fmt.Errorf("no connection to port %d was captured", port)
+	return 0, errNoTransfer
 }
+
+var errNoTransfer = errors.New("the data connection of the download was not captured")
 
 // openUnused returns for how long the port of the client has been open, and will be,
 // without a connection. What the daemon has opened it must have closed by now.
@@ -82,14 +80,15 @@ func (c *column) openUnused(port uint16) (time.Duration, error) {
 	return open, nil
 }
 
-// reason returns why ftpalg opened nothing for the dialogue; empty where it did not say.
-func (c *column) reason(d *dialogue) string {
+// reason returns why ftpalg admits nothing any more for the client's control connection;
+// empty where it did not say.
+func (c *column) reason(client net.Addr) string {
 	if c.gate.daemon == nil {
 		return ""
 	}
 	reason := ""
 	for _, e := range c.gate.daemon.Events() {
-		if e.Client.String() != d.client.LocalAddr().String() {
+		if e.Client.String() != client.String() {
 			continue
 		}
 		switch e.Event {

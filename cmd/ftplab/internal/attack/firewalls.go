@@ -59,7 +59,7 @@ func find(name string) (firewall, error) {
 			return f, nil
 		}
 	}
-	return firewall{}, fmt.Errorf("there is no firewall %q: %s", name, strings.Join(Names(), ", "))
+	return firewall{}, fmt.Errorf("there is no firewall %q; there are %s", name, strings.Join(Names(), ", "))
 }
 
 // Gate is the firewall in force on the gateway of a lab, with the daemon that belongs to
@@ -74,8 +74,21 @@ type Gate struct {
 // NewGate returns the gate of a lab in which Switch has not been called yet.
 func NewGate(l *lab.Lab, binary string) *Gate { return &Gate{lab: l, binary: binary} }
 
-// Name returns the name of the firewall in force; empty: none of ours.
+// Name returns the name of the firewall in force; empty: Switch has failed halfway, or
+// was not called yet.
 func (g *Gate) Name() string { return g.name }
+
+// About tells in plain words what the firewall in force is.
+func (g *Gate) About() string {
+	f, err := find(g.name)
+	switch {
+	case err != nil:
+		return "The last attempt to put a firewall in force has failed halfway."
+	case g.daemon != nil && ended(g.daemon):
+		return f.about + " But ftpalg has ended."
+	}
+	return f.about
+}
 
 // Daemon returns the ftpalg that runs on the gateway, or nil.
 func (g *Gate) Daemon() *lab.Daemon { return g.daemon }
@@ -124,15 +137,22 @@ func (g *Gate) stop(ctx context.Context) error {
 	}
 	d := g.daemon
 	g.daemon = nil
-	select {
-	case <-d.Exited():
+	if ended(d) {
 		return nil
-	default:
 	}
 	if err := d.Stop(ctx); err != nil {
 		return fmt.Errorf("stop ftpalg: %w", err)
 	}
 	return nil
+}
+
+func ended(d *lab.Daemon) bool {
+	select {
+	case <-d.Exited():
+		return true
+	default:
+		return false
+	}
 }
 
 func forgetConnections() error {

@@ -21,7 +21,7 @@ type Firewall struct {
 // Exposure is how much of the client a stranger can reach, and for how long.
 type Exposure struct {
 	Ports       int     `json:"ports"`        // TCP ports of the client that a probe from port 20 gets through to
-	Seconds     float64 `json:"seconds"`      // for which they stay reachable in an hour with one transfer
+	Seconds     float64 `json:"seconds"`      // for which they stay reachable in an hour with one transfer, and one PORT that the server refuses
 	PortSeconds float64 `json:"port_seconds"` // the product
 }
 

@@ -18,8 +18,8 @@ const givesUpAfter = "3"
 // transferWithin is how long a transfer may take.
 const transferWithin = 10 * time.Second
 
-// transferPort is where the client of the download listens, as in the reference dialogue.
-const transferPort = 46197
+// The client of the download listens at one of these ports, which tell it from the others.
+const lowestPort, highestPort = 46197, 46296
 
 var services = []row{
 	{
@@ -40,10 +40,7 @@ var services = []row{
 	{
 		"upload", "lftp stores a file in active mode.", false,
 		func(ctx context.Context, c *column) (Cell, error) {
-			return c.lftp(ctx, "put R3.cfg", func(string) error {
-				got, err := os.ReadFile(c.Path(lab.ServerFiles + "/R3.cfg"))
-				return errors.Join(err, same(string(got), lab.R3))
-			})
+			return c.lftp(ctx, "put R3.cfg", func(string) error { return c.arrived(lab.ServerFiles+"/R3.cfg", lab.R3) })
 		},
 	},
 	{
@@ -60,10 +57,10 @@ func download(ctx context.Context, c *column) (Cell, error) {
 	if err != nil {
 		return Cell{}, err
 	}
-	commands := fmt.Sprintf("set ftp:port-range %d-%[1]d; cat R1.cfg", transferPort)
-	cell, err := c.lftp(ctx, commands, func(out string) error { return same(out, lab.R1) })
+	commands := fmt.Sprintf("set ftp:port-range %d-%d; get R1.cfg", lowestPort, highestPort)
+	cell, err := c.lftp(ctx, commands, func(string) error { return c.arrived(c.Client.Home()+"/R1.cfg", lab.R1) })
 	if err = errors.Join(err, outside.Stop()); err == nil && cell.Result == Works {
-		c.transfer, err = c.openUntilUsed(ctx, transferPort, outside)
+		c.transfer, err = c.openUntilUsed(ctx, outside.Packets())
 	}
 	return cell, err
 }
@@ -109,6 +106,15 @@ func transferred(ctx context.Context, cmd *lab.Cmd, program string, check func(o
 		return Cell{}, fmt.Errorf("look at what %s has transferred: %w", program, err)
 	}
 	return Cell{Works, fmt.Sprintf("%s in %d ms", program, took.Milliseconds())}, nil
+}
+
+// arrived compares a file of the lab with what it should hold.
+func (c *column) arrived(path, want string) error {
+	got, err := os.ReadFile(c.Path(path))
+	if err != nil {
+		return err
+	}
+	return same(string(got), want)
 }
 
 func same(got, want string) error {

@@ -40,11 +40,6 @@ func TestChromium(t *testing.T) {
 	} {
 		b.screen(screen.width, screen.height, screen.theme)
 		b.open(url)
-		var faults []string
-		b.eval(check, &faults)
-		for _, f := range faults {
-			t.Errorf("%s: %s", screen.name, f)
-		}
 		for _, part := range []string{"network", "step-4", "transfer-1", "firewalls", "exposure"} {
 			var there bool
 			b.eval(`(document.getElementById("`+part+`")?.scrollIntoView(), document.getElementById("`+part+`") !== null)`, &there)
@@ -54,6 +49,14 @@ func TestChromium(t *testing.T) {
 			path := filepath.Join(dir, screen.name+"-"+part+".png")
 			picture := b.save(path, "Page.captureScreenshot", map[string]any{"format": "png"})
 			testPicture(t, path, picture, screen.width, screen.height, screen.paper)
+		}
+	}
+	for _, width := range []int{320, 360, 480, 703, 704, 768, 959, 960, 1024, 1280, 1600, 1920, 3840} {
+		b.screen(width, 800, "light")
+		var faults []string
+		b.eval(check, &faults)
+		for _, f := range faults {
+			t.Errorf("at a width of %d: %s", width, f)
 		}
 	}
 	testParts(t, b)

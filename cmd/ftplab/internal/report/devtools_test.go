@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -45,7 +46,10 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Skip("there is no chromium here; install Debian's package chromium, or run make test-report")
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
 	theirIn, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +64,7 @@ func startBrowser(t *testing.T) *browser {
 		"--user-data-dir="+dir, "--remote-debugging-pipe", "about:blank")
 	c.Env = append(os.Environ(), "HOME="+dir)
 	c.ExtraFiles = []*os.File{theirIn, theirOut} // its descriptors 3 and 4
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var log bytes.Buffer
 	c.Stderr = &log
 	c.WaitDelay = time.Second
@@ -72,6 +77,14 @@ func startBrowser(t *testing.T) *browser {
 		_ = in.Close() // it leaves when its pipe ends
 		_ = c.Wait()
 		cancel()
+		// Its helpers end a little later, and until then they write.
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+		for range 50 {
+			if os.RemoveAll(dir) == nil {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
 		if t.Failed() {
 			t.Logf("chromium said:\n%s", &log)
 		}

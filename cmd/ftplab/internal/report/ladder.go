@@ -192,8 +192,8 @@ func (l ladder) lanes(d *drawing, hosts []story.Host) {
 		if i := slices.IndexFunc(hosts, func(h story.Host) bool { return h.Name == lane.name }); i >= 0 {
 			address = hosts[i].IPv4.String()
 		}
-		d.text("lane"+lane.class, x, 18, lane.name)
-		d.text("address"+lane.class, x, 38, address)
+		d.text("lane"+lane.class, x, 20, lane.name)
+		d.text("address"+lane.class, x, 40, address)
 		if lane.name == "gateway" {
 			d.wall(lane.x-5, ladderTop-8, 10, d.Height-ladderTop+8)
 			continue
