@@ -6,17 +6,21 @@ GOLANGCI := v2.15.0
 FUZZTIME ?= 1m
 TOOLS    := $(CURDIR)/.cache/bin
 
-# Debian packages: what the lab runs, and what the race detector is built with.
-PACKAGES := nftables conntrack iproute2 vsftpd lftp tnftp curl tcpdump nmap gcc libc6-dev
+# Debian packages: what the lab runs, and what the tests want beside it, the last two for
+# the race detector.
+LAB   := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
+TESTS := tnftp tshark gcc libc6-dev
 
 .PHONY: build demo test test-report lint fuzz clean packages go
 
 build: go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/ftpalg ./cmd/ftplab
 
+demo: PACKAGES := $(LAB)
 demo: packages build
 	bin/ftplab demo
 
+test: PACKAGES := $(LAB) $(TESTS)
 test: packages build
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
