@@ -99,7 +99,7 @@ func transferred(ctx context.Context, cmd *lab.Cmd, program string, check func(o
 		return Cell{}, ctx.Err()
 	case cmd.ProcessState == nil:
 		return Cell{}, fmt.Errorf("run %s: %w", program, err)
-	case err != nil:
+	case !cmd.ProcessState.Success():
 		return Cell{Blocked, fmt.Sprintf("%s gave up after %.1f s", program, took.Seconds())}, nil
 	}
 	if err := check(string(out)); err != nil {
