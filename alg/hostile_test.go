@@ -180,6 +180,40 @@ func TestPickedUpInTheMiddle(t *testing.T) {
 	}
 }
 
+func TestOnlyAYoungWorkerPicksUp(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		x := newWire(t)
+		x.wait(tick)
+		if late {
+			x.now = x.now.Add(2 * time.Hour)
+		}
+		x.c("TYPE I")
+		x.s("200 x")
+		x.c(port46197)
+		x.s(ok200)
+		x.wantVerdict(x.say(fromClient, "RETR x\r\n"), Accept)
+		if helped := len(x.kernel.opened) > 0; helped == late {
+			t.Errorf("late %v: helped %v", late, helped)
+		}
+	}
+}
+
+// A server may say that it ends and go on where the gateway does not look any more.
+func TestAnEndThatNeverArrivedIsNoNewBeginning(t *testing.T) {
+	for _, flags := range []uint8{tcp.FIN | tcp.ACK, tcp.RST | tcp.ACK} {
+		x := newWire(t).connect()
+		x.wait(2 * time.Hour)
+		x = x.another(5000)
+		x.connect()
+		x.s("220 hello")
+		x.flags(fromServer, flags)
+		x.c("POST / HTTP/1.1")
+		x.wait(2 * time.Minute)
+		smuggle(x)
+		x.wantNever()
+	}
+}
+
 func TestABORInTheMiddleOfATransfer(t *testing.T) {
 	x := newWire(t).login()
 	x.c(port46197)

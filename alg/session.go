@@ -21,10 +21,10 @@ type phase uint8
 const (
 	greeting phase = iota // the server has not spoken yet
 	dialogue
-	opaque   // AUTH was accepted
-	unhelped // not FTP, or not followed any more
-	over     // FIN or RST: lingers for what is sent again
-	condemned
+	opaque    // AUTH was accepted
+	unhelped  // not FTP, or not followed any more
+	over      // FIN or RST: lingers for what is sent again
+	condemned // nothing of it passes
 )
 
 func (p phase) String() string {
@@ -54,9 +54,9 @@ type session struct {
 	queue    commands
 	ann      announcement
 	epsvAll  bool
-	halfDone bool // a reply has come since ABOR, but not two
-	synData  bool // only the client's SYN was seen, with data
-	renewing bool
+	halfDone bool   // a reply has come since ABOR, but not two
+	synData  bool   // only the client's SYN was seen, with data
+	renewing bool   // a SYN/ACK came that may begin another connection
 	newUp    uint32 // the client's first byte by the last SYN/ACK, if renewing
 	refused  uint8  // refusals and conflicts that were told
 	waiting  []waiting
@@ -147,6 +147,17 @@ func (w *Worker) reset(s *session, d side, seq uint32) {
 	}
 }
 
+// unknown begins the session of a flow that nothing is known of. When the worker is new,
+// it began before that. Later it is one that was forgotten, or that had no room: what it
+// said meanwhile was not read, so nothing that it says is believed.
+func (w *Worker) unknown(flow Flow, d side, seg *tcp.Segment) *session {
+	s := w.pickUp(flow, d, seg)
+	if s != nil && w.now.Sub(w.began) > pickUpWithin {
+		w.giveUp(s, NotFTP, "its beginning was not seen")
+	}
+	return s
+}
+
 // pickUp begins a session whose handshake was not seen. The start of the segment is
 // taken for the start of a line: what is no command there is found out at once.
 func (w *Worker) pickUp(flow Flow, d side, seg *tcp.Segment) *session {
@@ -227,9 +238,9 @@ func (w *Worker) resets(s *session) {
 	w.res.Inject = append(w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
 }
 
-// lose notes that bytes of one side went by unseen, and begins anew after them.
-// What was open stays; what was announced, and which replies are due, is not known
-// any more. The login is: bytes that were not read prove nothing.
+// lose notes that bytes of one side went by unseen, and begins anew after them. What was
+// announced, and which replies are due, is not known any more; the login is: bytes that
+// were not read prove nothing.
 func (w *Worker) lose(s *session, d side, next uint32) {
 	w.stats.Lost++
 	w.dropAnnouncement(s, "bytes of the dialogue were not seen")

@@ -17,6 +17,10 @@ const (
 	quiet    = 60 * time.Second // until a session gives back memory
 )
 
+// pickUpWithin is how long after its start a worker takes up dialogues in their middle:
+// those that began before it.
+const pickUpWithin = time.Hour
+
 // WorkerConfig is what a Worker is made of.
 type WorkerConfig struct {
 	Policy   Policy
@@ -58,6 +62,7 @@ type Worker struct {
 	open                 timers // pinholes
 	held                 timers // sessions with segments that wait
 
+	began   time.Time // of the first call
 	now     time.Time
 	res     Result
 	ops     []Op
@@ -175,6 +180,9 @@ func (w *Worker) Settle(now time.Time) {
 
 func (w *Worker) begin(now time.Time) {
 	w.now = now
+	if w.began.IsZero() {
+		w.began = now
+	}
 	w.res.Verdicts, w.res.Inject = w.res.Verdicts[:0], w.res.Inject[:0]
 	clear(w.owners)
 	w.ops, w.owners = w.ops[:0], w.owners[:0]
@@ -219,7 +227,7 @@ func (w *Worker) packet(p Packet) {
 	case s == nil && len(seg.Payload) == 0:
 		w.verdict(p.ID, Accept, nil)
 	case s == nil:
-		if s = w.pickUp(flow, d, &seg); s == nil {
+		if s = w.unknown(flow, d, &seg); s == nil {
 			w.verdict(p.ID, Accept, nil)
 			return
 		}

@@ -25,7 +25,7 @@ type order struct {
 }
 
 type answer struct {
-	Firewall string `json:"firewall"`        // in force
+	Firewall string `json:"firewall"`        // in force; empty: none as it should be
 	About    string `json:"about"`           // in plain words
 	Log      string `json:"log,omitempty"`   // of ftpalg, where it runs
 	Error    string `json:"error,omitempty"` // why the order was not carried out
@@ -53,7 +53,10 @@ func firewallCommand() *cobra.Command {
 }
 
 func (a answer) print(w io.Writer) error {
-	text := fmt.Sprintf("%s is in force. %s\n", a.Firewall, a.About)
+	text := a.About + "\n"
+	if a.Firewall != "" {
+		text = a.Firewall + " is in force. " + text
+	}
 	if a.Log != "" {
 		text += fmt.Sprintf("The log of ftpalg, on the gateway: %s\n", a.Log)
 	}

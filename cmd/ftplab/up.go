@@ -22,6 +22,7 @@ with vsftpd on the server and ftpalg on the gateway.
       lftp -u %[1]s,%[2]s server        then: set ftp:passive-mode off; ls; get R1.cfg; put R3.cfg
   ftplab shell%[4]s gateway
       nft list ruleset            the operator's firewall, and the table of ftpalg
+      ftpalg pinholes             what was announced last; also: sessions, events, status
       tcpdump -ni outside         the gateway's side of the server; "inside" is the client's
       tail -f %[3]s
       conntrack -L

@@ -61,7 +61,7 @@ func (d *dialogue) close() {
 // after "S:", each in a segment of its own, when the one before has arrived. Empty lines
 // of the script are nobody's.
 func (d *dialogue) play(script string) error {
-	for _, line := range strings.Split(script, "\n") {
+	for line := range strings.SplitSeq(script, "\n") {
 		who, text, said := strings.Cut(line, ":")
 		if !said {
 			continue

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -88,20 +89,30 @@ func (x *expectations) note(e conntrack.Event, now time.Time) {
 	}
 }
 
-// stood returns for how long a connection to the port was expected until it came.
-// 0: never.
-func (x *expectations) stood(port uint16) time.Duration {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if s := x.spans[port]; !s.to.IsZero() {
-		return s.to.Sub(s.from)
+// newsWithin is how long after the fact it may be told, on a busy machine.
+const newsWithin = 5 * time.Second
+
+// stood returns for how long a connection to the port was expected until it came. It did
+// come: it is waited for the news of it.
+func (x *expectations) stood(ctx context.Context, port uint16) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, newsWithin)
+	defer cancel()
+	for {
+		x.mu.Lock()
+		s := x.spans[port]
+		x.mu.Unlock()
+		if !s.to.IsZero() {
+			return s.to.Sub(s.from), nil
+		}
+		if err := sleep(ctx, 5*time.Millisecond); err != nil {
+			return 0, fmt.Errorf("wait until conntrack tells that it expected a connection to port %d: %w", port, err)
+		}
 	}
-	return 0
 }
 
 // stands returns for how long a connection to the port has been expected, and for how
-// much longer it will be if it does not come. Both are 0 where it is not expected. The
-// kernel tells the latter in whole seconds.
+// much longer it will be if it does not come, which the kernel tells in whole seconds.
+// Both are 0 where it is not expected.
 func (x *expectations) stands(port uint16) (since, left time.Duration, err error) {
 	all, err := x.ask.DumpExpect()
 	if err != nil {
@@ -110,9 +121,13 @@ func (x *expectations) stands(port uint16) (since, left time.Duration, err error
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range all {
-		if e.Tuple.Proto.DestinationPort == port {
-			return time.Since(x.spans[port].from), time.Duration(e.Timeout) * time.Second, nil
+		if e.Tuple.Proto.DestinationPort != port {
+			continue
 		}
+		if s := x.spans[port]; !s.from.IsZero() {
+			since = time.Since(s.from)
+		}
+		return since, time.Duration(e.Timeout) * time.Second, nil
 	}
 	return 0, 0, nil
 }

@@ -49,9 +49,14 @@ func (c *column) openUntilUsed(ctx context.Context, packets []lab.Packet) (time.
 		if conn.From.Port() != 20 || port < lowestPort || port > highestPort {
 			continue
 		}
-		if c.gate.daemon == nil {
-			return c.expected.stood(port), nil
+		switch {
+		case c.firewall.expects:
+			return c.expected.stood(ctx, port)
+		case c.gate.daemon == nil:
+			return 0, nil
 		}
+		ctx, cancel := context.WithTimeout(ctx, newsWithin)
+		defer cancel()
 		opened, err := c.gate.daemon.AwaitEvent(ctx, func(e lab.Event) bool { return e.Event == "pinhole.open" && e.Port == port })
 		return conn.Segments[0].Time.Sub(opened.OpenedAt), err
 	}

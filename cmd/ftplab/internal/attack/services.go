@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
-// givesUpAfter is how many seconds the server (in active mode) and the client (in passive
-// mode) wait for a data connection that does not come.
-const givesUpAfter = "3"
+// givesUpAfter is how long the server (in active mode) and the client (in passive mode)
+// wait for a data connection that does not come, in whole seconds.
+const givesUpAfter = 3 * time.Second
 
 // transferWithin is how long a transfer may take.
 const transferWithin = 10 * time.Second
@@ -67,7 +68,7 @@ func download(ctx context.Context, c *column) (Cell, error) {
 
 // startServer starts vsftpd.
 func (c *column) startServer(ctx context.Context) (end func() error, err error) {
-	p, err := c.StartVSFTPD(ctx, lab.VSFTPDOptions{Settings: map[string]string{"connect_timeout": givesUpAfter}})
+	p, err := c.StartVSFTPD(ctx, lab.VSFTPDOptions{Settings: map[string]string{"connect_timeout": seconds(givesUpAfter)}})
 	if err != nil {
 		return nil, err
 	}
@@ -86,21 +87,29 @@ func (c *column) curl(ctx context.Context, path string, check func(out string) e
 	within, cancel := context.WithTimeout(ctx, transferWithin)
 	defer cancel()
 	url := fmt.Sprintf("ftp://%s:%s@%s/%s", lab.User, lab.Password, c.Server.IPv4, path)
-	return transferred(ctx, c.Client.Command(within, "curl", "-sS", "--connect-timeout", givesUpAfter, url), "curl", check)
+	return transferred(ctx, c.Client.Command(within, "curl", "-sS", "--connect-timeout", seconds(givesUpAfter), url), "curl", check)
 }
 
-// transferred runs a program. Where it succeeds, check must find the right thing done.
+func seconds(d time.Duration) string { return fmt.Sprint(int(d.Seconds())) }
+
+// transferred runs a program. Where it succeeds, check must find the right thing done;
+// where it fails, it must have waited in vain.
 func transferred(ctx context.Context, cmd *lab.Cmd, program string, check func(out string) error) (Cell, error) {
 	begin := time.Now()
 	out, err := cmd.Output()
 	took := time.Since(begin)
+	waited := cmd.ProcessState != nil && !cmd.ProcessState.Success() && took > givesUpAfter/2
 	switch {
 	case ctx.Err() != nil:
 		return Cell{}, ctx.Err()
-	case cmd.ProcessState == nil:
-		return Cell{}, fmt.Errorf("run %s: %w", program, err)
-	case !cmd.ProcessState.Success():
+	case waited:
 		return Cell{Blocked, fmt.Sprintf("%s gave up after %.1f s", program, took.Seconds())}, nil
+	case err != nil:
+		said := ""
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+			said = string(exit.Stderr)
+		}
+		return Cell{}, fmt.Errorf("run %s: %w: %s", program, err, said)
 	}
 	if err := check(string(out)); err != nil {
 		return Cell{}, fmt.Errorf("look at what %s has transferred: %w", program, err)
