@@ -121,10 +121,7 @@ func (g *gateway) dial(f family) *control { g.t.Helper(); return g.dialFrom(f, n
 func (g *gateway) dialFrom(f family, local netip.AddrPort) *control {
 	g.t.Helper()
 	at := netip.AddrPortFrom(f.server, 21).String()
-	ln, err := g.Server.Listen(g.t.Context(), "tcp", at)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	ln := mustListen(g.t, g.Server, at)
 	defer ln.Close()
 	client, err := g.Client.DialFrom(g.t.Context(), local, "tcp", at)
 	if err != nil {
@@ -178,11 +175,17 @@ func (c *control) say(from, to net.Conn, line string) {
 // listen takes connections on the client or the server until the test ends.
 func listen(t *testing.T, h *lab.Host, at netip.AddrPort) {
 	t.Helper()
-	ln, err := h.Listen(t.Context(), "tcp", at.String())
+	ln := mustListen(t, h, at.String())
+	t.Cleanup(func() { ln.Close() })
+}
+
+func mustListen(t *testing.T, h *lab.Host, at string) net.Listener {
+	t.Helper()
+	ln, err := h.Listen(t.Context(), "tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ln.Close() })
+	return ln
 }
 
 // patience is how long a probe waits: many times what an admitted one takes.

@@ -2,11 +2,13 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,19 +80,30 @@ func localAddr(network string, a netip.AddrPort) (net.Addr, error) {
 	return nil, fmt.Errorf("connect from %s: %w", a, net.UnknownNetworkError(network))
 }
 
-// Listen listens for TCP connections on the host. The address is numeric.
+// Listen listens for TCP connections on the host. The address is numeric. It waits a
+// moment for one that was just given up: a process that is being started holds a copy of
+// every socket, closed ones too, until it runs.
 func (h *Host) Listen(ctx context.Context, network, address string) (ln net.Listener, err error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	err = h.Do(func() (err error) {
-		ln, err = lc.Listen(ctx, network, address)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", h.Name, err)
+	for range freedWithin / pollEvery {
+		err = h.Do(func() (err error) {
+			ln, err = lc.Listen(ctx, network, address)
+			return err
+		})
+		if err == nil {
+			return ln, nil
+		}
+		if !errors.Is(err, unix.EADDRINUSE) || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(pollEvery)
 	}
-	return ln, nil
+	return nil, fmt.Errorf("listen on %s: %w", h.Name, err)
 }
+
+// freedWithin is how long an address may stay in use after its socket was closed.
+const freedWithin = time.Second
 
 // ListenPacket opens a UDP or raw IP socket on the host, as net.ListenPacket does.
 func (h *Host) ListenPacket(ctx context.Context, network, address string) (pc net.PacketConn, err error) {
