@@ -216,6 +216,14 @@ func (f family) port() string {
 	return fmt.Sprintf("EPRT |2|%s|%d|", f.client, announcedPort)
 }
 
+// transfer announces a port, has it accepted, and asks for a file.
+func (c *control) transfer(f family) {
+	c.t.Helper()
+	c.c(f.port())
+	c.s("200 ok")
+	c.c("RETR x")
+}
+
 // data tries the data connection as announced.
 func (c *control) data(f family) bool {
 	c.t.Helper()

@@ -210,9 +210,7 @@ func TestAuthIsTurnedAndTheSessionGoesOnInTheClear(t *testing.T) {
 		t.Errorf("arrived as %q, %v", line, err)
 	}
 	c.s("500 Unknown command.")
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	c.wantData(f, true, "after AUTH was turned")
 	c.close()
 
@@ -254,13 +252,9 @@ func TestSessionsOverTheCapPassUnhelped(t *testing.T) {
 		g.login(f)
 	}
 	over := g.login(f)
-	over.c(f.port())
-	over.s("200 ok")
-	over.c("RETR x")
+	over.transfer(f)
 	over.wantData(f, false, "over the cap")
-	first.c(f.port())
-	first.s("200 ok")
-	first.c("RETR x")
+	first.transfer(f)
 	first.wantData(f, true, "within the cap")
 }
 
@@ -339,9 +333,7 @@ func TestALongLineFloodIsFollowedAndOthersAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := g.login(f)
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	c.wantData(f, true, "beside a flood")
 	flood.client.Close()
 	if n := <-read; n != size/3*3 {

@@ -45,9 +45,7 @@ func TestTheOperatorReloadsTheRuleset(t *testing.T) {
 		eventually(t, time.Second, "the accept line is back", func() bool {
 			return strings.Contains(g.ruleset(), acceptLine)
 		})
-		c.c(f.port())
-		c.s("200 ok")
-		c.c("RETR x")
+		c.transfer(f)
 		c.wantData(f, true, "after a reload in mid-session")
 		c.s("226 ok")
 	}
@@ -63,9 +61,7 @@ func TestAStopLeavesNothing(t *testing.T) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	c := g.login(f)
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	if err := g.daemon.Stop(t.Context()); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
@@ -83,9 +79,7 @@ func TestAKilledDaemonLeavesNoHoleAndAFreshStartHelpsAgain(t *testing.T) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	c := g.login(f)
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	if err := g.daemon.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +93,7 @@ func TestAKilledDaemonLeavesNoHoleAndAFreshStartHelpsAgain(t *testing.T) {
 	c.wantData(f, false, "after a fresh start")
 	c.c("TYPE I")
 	c.s("200 ok")
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	c.wantData(f, true, "the session was picked up")
 }
 
@@ -117,17 +109,13 @@ func TestManualAnchorLeavesTheOperatorsTablesAlone(t *testing.T) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	c := g.login(f)
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	c.wantData(f, false, "without the accept line")
 	c.s("425 x")
 	if out, err := run(t, g.Gateway, "nft insert rule inet filter forward "+acceptLine); err != nil {
 		t.Fatal(err, out)
 	}
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	c.wantData(f, true, "with the accept line")
 }
 
@@ -137,9 +125,7 @@ func TestAMarkInsteadOfALabel(t *testing.T) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	c := g.login(f)
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	c.wantData(f, true, "by the mark")
 	c.wantData(f, false, "a second time")
 }
@@ -150,9 +136,7 @@ func TestUnusedPinholesGoAfterTheirTime(t *testing.T) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	c := g.login(f)
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	time.Sleep(1100 * time.Millisecond)
 	c.wantData(f, false, "after the time-out")
 	if _, err := g.daemon.AwaitEvent(t.Context(), func(e lab.Event) bool {
@@ -199,9 +183,7 @@ func TestAnotherQueueNumberAndSeveralPorts(t *testing.T) {
 	announced := netip.AddrPortFrom(f.client, announcedPort)
 	listen(t, g.Client, announced)
 	c := g.login(f)
-	c.c(f.port())
-	c.s("200 ok")
-	c.c("RETR x")
+	c.transfer(f)
 	if !reaches(t, g.Server, netip.AddrPortFrom(f.server, 2020), announced) {
 		t.Error("source_port = 0 does not admit any source port")
 	}
