@@ -169,10 +169,7 @@ func (w *Worker) admits(s *session, p Pinhole) bool {
 }
 
 func (w *Worker) refuse(s *session, p Pinhole, reason string) {
-	if !s.few() {
-		if s.phase <= dialogue {
-			w.giveUp(s, Overload, "too many refusals")
-		}
+	if !w.mayTell(s) {
 		return
 	}
 	e := w.event(s, PinholeRefused, reason)
@@ -180,14 +177,15 @@ func (w *Worker) refuse(s *session, p Pinhole, reason string) {
 	w.tell(e)
 }
 
-// few counts what an attacker can have told as often as he likes.
-func (s *session) few() bool {
+// mayTell bounds what an attacker could have told as often as he likes: refusals and
+// conflicts between two connections that were admitted.
+func (w *Worker) mayTell(s *session) bool {
 	const many = 64
-	if s.refused == many {
-		return false
+	s.refused = min(s.refused+1, many+2)
+	if s.refused == many+1 {
+		w.tell(w.event(s, Overload, "too many refusals: no more are told until a connection is admitted"))
 	}
-	s.refused++
-	return true
+	return s.refused <= many
 }
 
 // openPinhole has the live announcement admitted with the end of this batch.
@@ -213,7 +211,7 @@ func (w *Worker) look(s *session, now time.Time) {
 		return
 	}
 	if unused, err := w.Pinholes.Unused(s.ann.pinhole); err == nil && !unused {
-		s.ann.state, s.ann.closedAt = used, now
+		s.ann.state, s.ann.closedAt, s.refused = used, now, 0
 		s.hole.stop()
 		e := w.pinholeEvent(s, PinholeUsed, "")
 		e.Time = now
@@ -242,7 +240,7 @@ func (w *Worker) noteUse(s *session) bool {
 	if err != nil || unused {
 		return false
 	}
-	a.state, a.closedAt = used, w.now
+	a.state, a.closedAt, s.refused = used, w.now, 0
 	s.hole.stop()
 	w.tellPinhole(s, PinholeUsed, "")
 	return true

@@ -258,6 +258,27 @@ func TestManyPortsOfOneSession(t *testing.T) {
 	}
 }
 
+func TestManyRefusalsAreToldNoMoreButTheSessionIsHelped(t *testing.T) {
+	x := newWire(t).login()
+	for range 1000 {
+		x.c("PORT 10,1,4,9,200,1")
+		x.s("500 x")
+	}
+	if told := x.count(PinholeRefused); told != 64 || x.count(Overload) != 1 {
+		t.Errorf("%d refusals told, and %d times that no more are", told, x.count(Overload))
+	}
+	x.c(port46197)
+	x.s(ok200)
+	x.c("RETR x")
+	x.wantOpen(x.hole(46197))
+	x.kernel.use(x.hole(46197))
+	x.s("150 x", "226 x")
+	x.c("PORT 10,1,4,9,200,1")
+	if told := x.count(PinholeRefused); told != 65 {
+		t.Errorf("%d refusals told after a connection was admitted", told)
+	}
+}
+
 func TestSessionsAreBoundedPerClientAndInAll(t *testing.T) {
 	x := newWire(t, func(p *Policy) { p.MaxSessionsPerClient = 10; p.MaxSessions = 15 })
 	for i := range uint16(100) {

@@ -152,7 +152,7 @@ func (w *Worker) conflict(s *session, id uint32) {
 	if w.Policy.Reset {
 		w.violate(s, reason)
 		w.resets(s)
-	} else if s.few() {
+	} else if w.mayTell(s) {
 		w.tell(w.event(s, Violation, reason))
 	}
 	w.verdict(id, Drop, nil)

@@ -58,7 +58,7 @@ type session struct {
 	synData  bool   // only the client's SYN was seen, with data
 	renewing bool   // a SYN/ACK came that may begin another connection
 	newUp    uint32 // the client's first byte by the last SYN/ACK, if renewing
-	refused  uint8  // refusals and conflicts that were told
+	refused  uint8  // refusals and conflicts since a connection was admitted
 	waiting  []waiting
 
 	life, calm, hole, wait timer
