@@ -207,16 +207,27 @@ func (s *session) committed(op Op) {
 
 // look finds out whether the live pinhole was used, and tells.
 func (w *Worker) look(s *session, now time.Time) {
-	if s.ann.state != open || !s.ann.inForce {
-		return
-	}
-	if unused, err := w.Pinholes.Unused(s.ann.pinhole); err == nil && !unused {
-		s.ann.state, s.ann.closedAt, s.refused = used, now, 0
-		s.hole.stop()
+	if news, err := w.askUse(s, now); err == nil && news {
 		e := w.pinholeEvent(s, PinholeUsed, "")
 		e.Time = now
 		w.Sink(e)
 	}
+}
+
+// askUse asks the packet filter about a live pinhole that is open and in force, and
+// reports whether it has turned out to be used.
+func (w *Worker) askUse(s *session, now time.Time) (news bool, err error) {
+	a := &s.ann
+	if a.state != open || !a.inForce {
+		return false, nil
+	}
+	unused, err := w.Pinholes.Unused(a.pinhole)
+	if err != nil || unused {
+		return false, err
+	}
+	a.state, a.closedAt, s.refused = used, now, 0
+	s.hole.stop()
+	return true, nil
 }
 
 // dropAnnouncement ends the live announcement, whatever its state.
@@ -227,23 +238,16 @@ func (w *Worker) dropAnnouncement(s *session, reason string) {
 
 // noteUse reports whether the live pinhole was used, and tells if that is news.
 func (w *Worker) noteUse(s *session) bool {
-	a := &s.ann
-	if a.state != open || !a.inForce {
-		return a.state == used
-	}
-	unused, err := w.Pinholes.Unused(a.pinhole)
+	news, err := w.askUse(s, w.now)
 	if err != nil {
 		e := w.pinholeEvent(s, Failure, "it is not known whether the pinhole was used")
 		e.Err = err
 		w.tell(e)
 	}
-	if err != nil || unused {
-		return false
+	if news {
+		w.tellPinhole(s, PinholeUsed, "")
 	}
-	a.state, a.closedAt, s.refused = used, w.now, 0
-	s.hole.stop()
-	w.tellPinhole(s, PinholeUsed, "")
-	return true
+	return s.ann.state == used
 }
 
 // closePinhole sees to it that nothing is admitted any more. A connection that came

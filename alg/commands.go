@@ -30,11 +30,14 @@ type commands struct {
 	n     uint8
 }
 
+// at is the i-th of them, counted from the oldest.
+func (c *commands) at(i int) *due { return &c.ring[(int(c.first)+i)%maxCommands] }
+
 func (c *commands) push(d due) bool {
 	if c.n == maxCommands {
 		return false
 	}
-	c.ring[(int(c.first)+int(c.n))%maxCommands] = d
+	*c.at(int(c.n)) = d
 	c.n++
 	return true
 }
@@ -56,7 +59,7 @@ func (c *commands) peek() (due, bool) {
 // servers send one for the transfer and its ABOR together: no other is due then.
 func (c *commands) aborted() {
 	for i := range int(c.n) {
-		if c.ring[(int(c.first)+i)%maxCommands] == dueAbor {
+		if *c.at(i) == dueAbor {
 			c.first = uint8((int(c.first) + i + 1) % maxCommands)
 			c.n -= uint8(i + 1)
 			return
@@ -67,7 +70,7 @@ func (c *commands) aborted() {
 // has reports whether a command of these kinds waits for its reply.
 func (c *commands) has(kinds ...due) bool {
 	for i := range int(c.n) {
-		if slices.Contains(kinds, c.ring[(int(c.first)+i)%maxCommands]) {
+		if slices.Contains(kinds, *c.at(i)) {
 			return true
 		}
 	}
@@ -78,11 +81,8 @@ func (c *commands) has(kinds ...due) bool {
 // of no interest any more.
 func (c *commands) settle(kinds ...due) {
 	for i := range int(c.n) {
-		d := &c.ring[(int(c.first)+i)%maxCommands]
-		for _, k := range kinds {
-			if *d == k {
-				*d = plain
-			}
+		if d := c.at(i); slices.Contains(kinds, *d) {
+			*d = plain
 		}
 	}
 }
