@@ -45,7 +45,7 @@ func (w *Worker) announce(s *session, c ftp.Command) bool {
 		parse = ftp.ParseEprt
 	}
 	at, err := parse(c.Arg)
-	p := Pinhole{Mode: Active, Source: s.flow.Server.Addr(), SourcePort: w.Policy.SourcePort, Dest: at}
+	p := Pinhole{Mode: Active, Source: s.flow.Server.Addr(), SourcePorts: w.Policy.SourcePort, Dest: at}
 	switch {
 	case err != nil:
 		w.refuse(s, Pinhole{}, err.Error())

@@ -15,7 +15,7 @@ func (w *Worker) read(s *session, d side, at uint32, b []byte) (changed, ok bool
 		return false, true
 	}
 	dir := &s.dirs[d]
-	for len(b) > 0 && s.phase <= dialogue {
+	for len(b) > 0 && s.phase <= talking {
 		n := bytes.IndexByte(b, '\n')
 		whole := n >= 0
 		if !whole {
@@ -146,7 +146,7 @@ func (w *Worker) command(s *session, line []byte) {
 			means = w.transfer(s)
 		}
 	}
-	if s.phase == dialogue && !s.queue.push(means) {
+	if s.phase == talking && !s.queue.push(means) {
 		w.giveUp(s, Overload, "too many commands without a reply")
 	}
 }
@@ -244,7 +244,7 @@ func (w *Worker) greet(s *session, r ftp.Reply, whole bool, err error) {
 		w.giveUp(s, NotFTP, "the server's first line is no greeting")
 	case !whole || r.Preliminary():
 	case r.Code == 220:
-		s.phase = dialogue
+		s.phase = talking
 		w.begun(s, "")
 	case r.Failed(): // busy, or not for this client: the server closes
 	default:

@@ -17,6 +17,10 @@ const (
 	PinholeUsed      Kind = "pinhole.used"
 	PinholeClosed    Kind = "pinhole.closed"
 	PinholeRefused   Kind = "pinhole.refused"
+	PinholeMissed    Kind = "pinhole.missed"      // a connection that nearly had a pinhole
+	PassiveOff       Kind = "session.passive_off" // 227 and 229 are not believed any more
+	FTPSAdmitted     Kind = "ftps.admitted"       // a connection under TLS to a port that the operator named
+	FTPSRefused      Kind = "ftps.refused"
 	Violation        Kind = "violation"
 	AuthTLS          Kind = "auth.tls"
 	NotFTP           Kind = "session.not_ftp"

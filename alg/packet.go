@@ -4,22 +4,15 @@ package alg
 type Packet struct {
 	ID   uint32 // names the packet to its queue
 	Data []byte // from the network header on; the worker copies what it keeps
+	In   uint32 // index of the interface by which it came in; 0: this host sent it
+	Out  uint32 // index of the interface by which it will leave; 0: it is for this host
 }
 
-// Action is what becomes of a packet.
-type Action uint8
-
-// The two actions. What is not understood is accepted unchanged.
-const (
-	Accept Action = iota
-	Drop
-)
-
-// Verdict is the answer to one Packet.
+// Verdict is the answer to one Packet. The zero action accepts it unchanged.
 type Verdict struct {
-	ID     uint32
-	Action Action
-	Data   []byte // not nil: the packet goes on with these bytes instead
+	ID   uint32
+	Drop bool
+	Data []byte // not nil: the packet goes on with these bytes instead
 }
 
 // Result is what a Worker wants done. Both slices are valid until the Worker is

@@ -1,58 +1,31 @@
 package alg
 
 import (
-	"encoding"
-	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/ftpalg/ftpalg/alg/dialogue"
 )
 
 // Mode says which end of the dialogue waits for the data connection.
-type Mode uint8
+type Mode = dialogue.Mode
 
+// The two modes: the server connects (PORT, EPRT), or the client does (PASV, EPSV).
 const (
-	// Active: the client listens, the server connects (PORT, EPRT).
-	Active Mode = iota
-	// Passive: the server listens, the client connects (PASV, EPSV).
-	Passive
+	Active  = dialogue.Active
+	Passive = dialogue.Passive
 )
 
-var (
-	_ encoding.TextMarshaler   = Mode(0)
-	_ encoding.TextUnmarshaler = (*Mode)(nil)
-)
-
-// String returns the mode as configuration and events spell it.
-func (m Mode) String() string {
-	if m == Active {
-		return "active"
-	}
-	return "passive"
-}
-
-// MarshalText writes the mode as configuration and events spell it. It never fails.
-func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
-
-// UnmarshalText reads "active" or "passive" and refuses everything else.
-func (m *Mode) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case "active":
-		*m = Active
-	case "passive":
-		*m = Passive
-	default:
-		return fmt.Errorf("%q is neither \"active\" nor \"passive\"", text)
-	}
-	return nil
-}
+// Ports is a range of TCP ports; the zero value is every port.
+type Ports = dialogue.Ports
 
 // Pinhole admits one TCP data connection, once. It is a plain, comparable value
 // and its own identity. Both addresses are of one family and never IPv4-mapped.
 type Pinhole struct {
-	Mode       Mode
-	Source     netip.Addr     // who connects: the server (active) or the client (passive)
-	SourcePort uint16         // of the connecting end; 0 admits any
-	Dest       netip.AddrPort // who listens, as announced
+	Mode        Mode
+	Source      netip.Addr     // who connects: the server (active) or the client (passive)
+	SourcePorts Ports          // of the connecting end
+	Dest        netip.AddrPort // who listens, as announced
 }
 
 // Client returns the address of the FTP client.
@@ -82,14 +55,27 @@ const (
 	// OpRelease stops diverting the packets of a control connection. A new connection
 	// between the same ends is diverted again.
 	OpRelease
+	// OpAdmit admits every connection of a Range, for as long as Timeout, anew if it
+	// was admitted already. Each is told by the packet filter's log.
+	OpAdmit
+	// OpRevoke admits no further connection of a Range. One that is gone already is no error.
+	OpRevoke
 )
 
 // Op is one change to the objects in the kernel.
 type Op struct {
 	Kind    OpKind
 	Pinhole Pinhole       // of OpOpen and OpClose
-	Timeout time.Duration // of OpOpen: how long an unused pinhole stays
+	Timeout time.Duration // of OpOpen and OpAdmit: how long it stays without another of the kind
 	Flow    Flow          // of OpRelease
+	Range   Range         // of OpAdmit and OpRevoke
+}
+
+// Range names connections of a client to ports of a server, in passive mode and under
+// TLS, where the one that is announced cannot be read.
+type Range struct {
+	Client, Server netip.Addr
+	Ports          Ports
 }
 
 // Flow names a control connection.
@@ -120,4 +106,11 @@ type Flows interface {
 	// the pinhole. ok is false where the kernel does not know: accounting is
 	// off, the flow is gone, or its source port is not known.
 	Counters(p Pinhole) (c Counters, ok bool, err error)
+	// ID returns the number that connection tracking gave the control connection. It is
+	// another one's with every new connection. ok is false where there is none.
+	ID(f Flow) (id uint32, ok bool, err error)
+	// Vouch puts the label of control connections that may be taken up again on the
+	// flow, or takes it away, and returns when that is in force. A flow that is gone
+	// is no error where the label is taken away.
+	Vouch(f Flow, on bool) error
 }

@@ -23,7 +23,7 @@ func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
 	if s.renewed(d, seg) {
 		w.forget(s, "replaced by a new connection")
 		if s = w.pickUp(s.flow, d, seg); s == nil {
-			w.verdict(id, Accept, nil)
+			w.verdict(id, false, nil)
 			return
 		}
 		s.login = loggedOut
@@ -32,16 +32,16 @@ func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
 	case opaque, unhelped, over:
 		w.touch(s)
 		w.follow(s, d, seg)
-		w.verdict(id, Accept, nil)
+		w.verdict(id, false, nil)
 		return
 	case condemned:
 		w.resets(s)
-		w.verdict(id, Drop, nil)
+		w.verdict(id, true, nil)
 		return
 	}
 	if !s.near(d, seg.Seq) {
 		w.stats.Outside++
-		w.verdict(id, Accept, nil)
+		w.verdict(id, false, nil)
 		return
 	}
 	w.touch(s)
@@ -80,7 +80,7 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 	switch place {
 	case tcp.Ahead:
 		if len(seg.Payload) == 0 && !seg.Has(tcp.FIN) {
-			w.verdict(id, Accept, nil)
+			w.verdict(id, false, nil)
 			return
 		}
 		if dir.claimed != 0 && tcp.Diff(seg.Seq, dir.claimed) <= 0 || dir.expired > 1 && dir.stale == seg.Seq {
@@ -125,7 +125,7 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 			ok = false
 		}
 		if !ok {
-			w.verdict(id, Drop, nil)
+			w.verdict(id, true, nil)
 			return
 		}
 		changed = changed || edited
@@ -144,7 +144,7 @@ func (w *Worker) pass(seg *tcp.Segment, id uint32, changed bool) {
 		seg.SetChecksum()
 		data = seg.Packet()
 	}
-	w.verdict(id, Accept, data)
+	w.verdict(id, false, data)
 }
 
 func (w *Worker) conflict(s *session, id uint32) {
@@ -155,7 +155,7 @@ func (w *Worker) conflict(s *session, id uint32) {
 	} else if w.mayTell(s) {
 		w.tell(w.event(s, Violation, reason))
 	}
-	w.verdict(id, Drop, nil)
+	w.verdict(id, true, nil)
 }
 
 // hold keeps a packet back until what belongs before it has come.
@@ -167,7 +167,7 @@ func (w *Worker) hold(s *session, d side, seg *tcp.Segment, id uint32) {
 	}
 	if inHand > maxHeldFlow || !w.Limits.hold(s.client, h.cost()) {
 		w.stats.Unheld++
-		w.verdict(id, Drop, nil)
+		w.verdict(id, true, nil)
 		return
 	}
 	w.stats.Held++
@@ -177,7 +177,7 @@ func (w *Worker) hold(s *session, d side, seg *tcp.Segment, id uint32) {
 
 // retry goes through what waits until none of it has found its place.
 func (w *Worker) retry(s *session) {
-	for s.phase <= dialogue {
+	for s.phase <= talking {
 		i := slices.IndexFunc(s.waiting, func(h waiting) bool {
 			seg, err := tcp.Parse(h.packet)
 			return err == nil && tcp.Diff(seg.Seq, s.dirs[h.d].Next()) <= 0
@@ -210,7 +210,7 @@ func (w *Worker) expireHeld(s *session) {
 		}
 		w.stats.Expired++
 		w.Limits.release(s.client, h.cost())
-		w.verdict(h.id, Drop, nil)
+		w.verdict(h.id, true, nil)
 		return true
 	})
 	if len(s.waiting) == 0 {
@@ -219,13 +219,13 @@ func (w *Worker) expireHeld(s *session) {
 	}
 }
 
-func (w *Worker) passHeld(s *session) { w.clearHeld(s, Accept) }
-func (w *Worker) dropHeld(s *session) { w.clearHeld(s, Drop) }
+func (w *Worker) passHeld(s *session) { w.clearHeld(s, false) }
+func (w *Worker) dropHeld(s *session) { w.clearHeld(s, true) }
 
-func (w *Worker) clearHeld(s *session, a Action) {
+func (w *Worker) clearHeld(s *session, drop bool) {
 	for _, h := range s.waiting {
 		w.unhold(s, h)
-		w.verdict(h.id, a, nil)
+		w.verdict(h.id, drop, nil)
 	}
 	s.waiting = nil
 	s.wait.stop()

@@ -20,7 +20,7 @@ type phase uint8
 
 const (
 	greeting phase = iota // the server has not spoken yet
-	dialogue
+	talking
 	opaque    // AUTH was accepted
 	unhelped  // not FTP, or not followed any more
 	over      // FIN or RST: lingers for what is sent again
@@ -152,7 +152,7 @@ func (w *Worker) reset(s *session, d side, seq uint32) {
 // said meanwhile was not read, so nothing that it says is believed.
 func (w *Worker) unknown(flow Flow, d side, seg *tcp.Segment) *session {
 	s := w.pickUp(flow, d, seg)
-	if s != nil && w.now.Sub(w.began) > pickUpWithin {
+	if s != nil && (w.Vouched == nil || !w.Vouched(flow)) {
 		w.giveUp(s, NotFTP, "its beginning was not seen")
 	}
 	return s
@@ -165,7 +165,7 @@ func (w *Worker) pickUp(flow Flow, d side, seg *tcp.Segment) *session {
 	if s == nil {
 		return nil
 	}
-	s.phase, s.login = dialogue, assumed
+	s.phase, s.login = talking, assumed
 	s.dirs[d].Start(seg.Seq)
 	s.dirs[d.other()].Start(seg.Ack)
 	w.brief.set(&s.life, w.now.UnixNano()) // until something is proven

@@ -29,6 +29,9 @@ type WorkerConfig struct {
 	Sink     Sink
 	Limits   *Limits
 	Index    int // tells the sessions of one worker from those of another
+	// Vouched reports, for a flow whose SYN was not seen, that its dialogue may be taken
+	// up for active mode. It may be nil: then none is.
+	Vouched func(Flow) bool
 	// Offload takes a TCP checksum that was left to the network card for a good
 	// one. Captures have such; packets from a queue do not.
 	Offload bool
@@ -188,8 +191,8 @@ func (w *Worker) begin(now time.Time) {
 	w.ops, w.owners = w.ops[:0], w.owners[:0]
 }
 
-func (w *Worker) verdict(id uint32, a Action, data []byte) {
-	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Action: a, Data: data})
+func (w *Worker) verdict(id uint32, drop bool, data []byte) {
+	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Drop: drop, Data: data})
 }
 
 // packet sees to it that one packet gets its verdict, now or when it was held.
@@ -198,37 +201,37 @@ func (w *Worker) packet(p Packet) {
 	seg, err := tcp.Parse(p.Data)
 	if err != nil {
 		w.stats.Unreadable++
-		w.verdict(p.ID, Accept, nil)
+		w.verdict(p.ID, false, nil)
 		return
 	}
 	if !seg.ChecksumOK() && (!w.Offload || !seg.ChecksumPartial()) {
 		w.stats.Checksum++
-		w.verdict(p.ID, Accept, nil)
+		w.verdict(p.ID, false, nil)
 		return
 	}
 	flow, d, ok := w.orient(&seg)
 	if !ok || !w.Policy.Helps(flow.Client.Addr(), flow.Server.Addr()) {
-		w.verdict(p.ID, Accept, nil)
+		w.verdict(p.ID, false, nil)
 		return
 	}
 	s := w.sessions[flow]
 	switch {
 	case seg.Has(tcp.SYN):
 		w.handshake(s, flow, d, &seg)
-		w.verdict(p.ID, Accept, nil)
+		w.verdict(p.ID, false, nil)
 	case seg.Has(tcp.RST):
 		if s != nil {
 			w.reset(s, d, seg.Seq)
 		}
-		w.verdict(p.ID, Accept, nil)
+		w.verdict(p.ID, false, nil)
 	case !seg.Has(tcp.ACK): // no receiver reads it (RFC 9293, section 3.10.7.4)
 		w.stats.Outside++
-		w.verdict(p.ID, Accept, nil)
+		w.verdict(p.ID, false, nil)
 	case s == nil && len(seg.Payload) == 0:
-		w.verdict(p.ID, Accept, nil)
+		w.verdict(p.ID, false, nil)
 	case s == nil:
 		if s = w.unknown(flow, d, &seg); s == nil {
-			w.verdict(p.ID, Accept, nil)
+			w.verdict(p.ID, false, nil)
 			return
 		}
 		fallthrough

@@ -47,12 +47,13 @@ func Open() (*Conn, error) {
 // where the pinhole names it, which passive ones never do. Whether flows are
 // counted is the operator's choice: net.netfilter.nf_conntrack_acct.
 func (c *Conn) Counters(p alg.Pinhole) (alg.Counters, bool, error) {
-	if p.SourcePort == 0 {
+	port, known := p.SourcePorts.Single()
+	if !known {
 		return alg.Counters{}, false, nil
 	}
 	// Asked for by the listener's side, which shows the address that was announced
 	// even where a destination NAT took the connection there.
-	f, ok, err := c.flow(p.Dest, netip.AddrPortFrom(p.Source, p.SourcePort))
+	f, ok, err := c.flow(p.Dest, netip.AddrPortFrom(p.Source, port))
 	if err != nil {
 		return alg.Counters{}, false, fmt.Errorf("read the counters of data connection %s from %s: %w", p.Dest, p.Source, err)
 	}
@@ -87,3 +88,9 @@ func (c *Conn) Close() error {
 	}
 	return nil
 }
+
+// ID implements alg.Flows.
+func (c *Conn) ID(alg.Flow) (uint32, bool, error) { return 0, false, nil }
+
+// Vouch implements alg.Flows.
+func (c *Conn) Vouch(alg.Flow, bool) error { return nil }

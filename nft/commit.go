@@ -150,5 +150,5 @@ func describe(op alg.Op) string {
 }
 
 func describePinhole(p alg.Pinhole) string {
-	return fmt.Sprintf("pinhole %v port %d to %v", p.Source, p.SourcePort, p.Dest)
+	return fmt.Sprintf("pinhole %v port %v to %v", p.Source, p.SourcePorts, p.Dest)
 }

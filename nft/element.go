@@ -68,11 +68,12 @@ func (e *element) pinhole(p alg.Pinhole, cfg Config) error {
 	if p.Mode == alg.Active {
 		name = activeSet(cfg)
 	}
-	if exact := name == setActive; exact != (p.SourcePort != 0) {
-		return fmt.Errorf("source port %d is not what the table was made for: %w", p.SourcePort, unix.EINVAL)
+	port, known := p.SourcePorts.Single()
+	if exact := name == setActive; name != setPassive && exact != known {
+		return fmt.Errorf("source port %v is not what the table was made for: %w", p.SourcePorts, unix.EINVAL)
 	}
 	e.once = true
-	return e.name(name, p.Source, p.SourcePort, p.Dest)
+	return e.name(name, p.Source, port, p.Dest)
 }
 
 // flow names the element of a released control connection.

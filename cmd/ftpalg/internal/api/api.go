@@ -65,7 +65,7 @@ func NewSession(s alg.SessionInfo) Session {
 func NewPinhole(p alg.PinholeInfo) Pinhole {
 	return Pinhole{
 		State: p.State, Mode: p.Pinhole.Mode.String(), Client: p.Client, Server: p.Server,
-		SourcePort: p.Pinhole.SourcePort, Address: p.Pinhole.Dest.Addr(), Port: p.Pinhole.Dest.Port(),
+		SourcePort: p.Pinhole.SourcePorts.First, Address: p.Pinhole.Dest.Addr(), Port: p.Pinhole.Dest.Port(),
 		OpenedAt: p.OpenedAt, Session: p.Session,
 	}
 }

@@ -70,7 +70,7 @@ func (c *Config) complete() {
 		c.Table.Workers = min(runtime.NumCPU(), maxAutoWorkers, 1<<16-int(c.Table.Queue))
 	}
 	c.Table.Ports = c.Policy.Ports
-	c.Table.SourcePort = c.Policy.SourcePort
+	c.Table.SourcePort = c.Policy.SourcePort.First
 }
 
 // Load reads a file. An empty name stands for DefaultFile, which need not exist. An

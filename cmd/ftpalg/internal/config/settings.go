@@ -27,7 +27,7 @@ func (c *Config) settings() map[string]setting {
 		"firewall.mark":   to(&t.Tag, mark),
 
 		"pinhole.modes":       to(&p.Modes, set(mode)),
-		"pinhole.source_port": to(&p.SourcePort, number[uint16]("a port, or 0 for any", 0, 65535)),
+		"pinhole.source_port": to(&p.SourcePort, sourcePort),
 		"pinhole.open_on":     to(&p.OpenOnPort, choice(map[string]bool{"transfer": false, "port": true})),
 		"pinhole.timeout":     to(&p.Timeout, duration),
 		"pinhole.min_port":    to(&p.MinPort, port),

@@ -171,3 +171,8 @@ func show(value any) string {
 		return fmt.Sprint(v)
 	}
 }
+
+func sourcePort(value any) (alg.Ports, error) {
+	n, err := number[uint16]("a port, or 0 for any", 0, 65535)(value)
+	return alg.Ports{First: n, Last: n}, err
+}

@@ -41,7 +41,7 @@ func (w *worker) handle(packets []queue.Packet) error {
 	if len(packets) > 0 {
 		w.packets = w.packets[:0]
 		for _, p := range packets {
-			w.packets = append(w.packets, alg.Packet(p))
+			w.packets = append(w.packets, alg.Packet{ID: p.ID, Data: p.Data})
 		}
 		if err := w.answer(now, w.alg.Batch(now, w.packets)); err != nil {
 			return err
@@ -80,7 +80,7 @@ func ask[T any](ctx context.Context, w *worker, f func(*alg.Worker) T) (T, bool)
 func (w *worker) answer(now time.Time, r alg.Result) error {
 	w.verdicts = w.verdicts[:0]
 	for _, v := range r.Verdicts {
-		w.verdicts = append(w.verdicts, queue.Verdict{ID: v.ID, Drop: v.Action == alg.Drop, Data: v.Data})
+		w.verdicts = append(w.verdicts, queue.Verdict{ID: v.ID, Drop: v.Drop, Data: v.Data})
 	}
 	if err := w.queue.Verdicts(w.verdicts); err != nil {
 		return err

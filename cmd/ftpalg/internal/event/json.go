@@ -44,7 +44,7 @@ func From(e alg.Event) JSON {
 		OpenedAt: e.OpenedAt,
 	}
 	if p := e.Pinhole; p.Dest.IsValid() {
-		j.Mode, j.Source, j.SourcePort = p.Mode.String(), p.Source, new(p.SourcePort)
+		j.Mode, j.Source, j.SourcePort = p.Mode.String(), p.Source, new(p.SourcePorts.First)
 		j.Address, j.Port = p.Dest.Addr(), p.Dest.Port()
 	}
 	if e.Kind == alg.PinholeClosed {

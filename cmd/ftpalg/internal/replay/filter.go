@@ -39,7 +39,7 @@ func (f *filter) Unused(p alg.Pinhole) (bool, error) {
 // admit reports whether a new connection has a pinhole, which is used then.
 func (f *filter) admit(from, to netip.AddrPort) bool {
 	for _, p := range []alg.Pinhole{
-		{Mode: alg.Active, Source: from.Addr(), SourcePort: from.Port(), Dest: to},
+		{Mode: alg.Active, Source: from.Addr(), SourcePorts: alg.Ports{First: from.Port(), Last: from.Port()}, Dest: to},
 		{Mode: alg.Active, Source: from.Addr(), Dest: to},
 		{Mode: alg.Passive, Source: from.Addr(), Dest: to},
 	} {
