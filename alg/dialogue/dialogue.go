@@ -187,13 +187,13 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (kind, []Dec
 	out = d.names(c, out)
 	switch c.Verb {
 	case ftp.User:
-		return login, d.leave("a new USER", out)
+		return user, d.Withdraw("a new USER", out)
 	case ftp.Pass, ftp.Acct:
 		return login, out
 	case ftp.Rein:
-		return rein, d.leave("REIN", out)
+		return rein, d.Withdraw("REIN", out)
 	case ftp.Quit:
-		return quit, d.leave("QUIT", out)
+		return plain, d.Withdraw("QUIT", out)
 	case ftp.Abor:
 		had := d.due.has(transfer)
 		out = d.Withdraw("ABOR", out)
@@ -226,15 +226,6 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (kind, []Dec
 		return transfer, d.transfer(t, out)
 	}
 	return plain, out
-}
-
-// leave ends the announcement for a command that ends the use of it, but not where a
-// transfer was asked for before: that one is still served.
-func (d *Dialogue) leave(reason string, out []Decision) []Decision {
-	if d.due.hasLive(transfer) {
-		return out
-	}
-	return d.Withdraw(reason, out)
 }
 
 func (d *Dialogue) push(k kind, flags uint8, out []Decision) []Decision {
