@@ -137,11 +137,11 @@ func (w *Worker) take(s *session, d side, seg *tcp.Segment, fresh []byte) (chang
 	stream := &s.conn.Streams[d]
 	if arrived == nil {
 		stream.Take(fresh, nil)
-		w.read(s, d, fresh, seg.Has(tcp.URG))
+		w.read(s, d, fresh, fresh, seg.Has(tcp.URG))
 		return false
 	}
 	stream.Take(arrived, fresh)
-	w.read(s, d, arrived, seg.Has(tcp.URG))
+	w.read(s, d, arrived, fresh, seg.Has(tcp.URG))
 	return true
 }
 
@@ -159,13 +159,20 @@ func (w *Worker) deny(s *session, fresh []byte) (arrived []byte) {
 			arrived = bytes.Clone(fresh)
 		}
 		fresh[i] = refused
-		w.chat(s, w.event(s, AuthTLS, "AUTH was turned into another command, as the policy has it"))
 	}
 	return arrived
 }
 
-// read takes the next bytes of one side to its lines, and each line to the dialogue.
-func (w *Worker) read(s *session, d side, b []byte, urgent bool) {
+// tellDenied tells of a line, or the part of one, that did not go out as it came.
+func (w *Worker) tellDenied(s *session, came, went []byte) {
+	if w.Policy.DenyTLS && !bytes.Equal(came, went) {
+		w.chat(s, w.event(s, AuthTLS, "AUTH was turned into another command, as the policy has it"))
+	}
+}
+
+// read takes the next bytes of one side, which go out as sent, to its lines, and each line
+// to the dialogue.
+func (w *Worker) read(s *session, d side, b, sent []byte, urgent bool) {
 	end := ftp.LF
 	if d == fromServer {
 		end = ftp.CRLF
@@ -176,7 +183,8 @@ func (w *Worker) read(s *session, d side, b []byte, urgent bool) {
 			s.text[d].Urgent()
 		}
 		line, n, whole := s.text[d].Next(b, end)
-		b = b[n:]
+		w.tellDenied(s, b[:n], sent[:n])
+		b, sent = b[n:], sent[n:]
 		if !whole {
 			break
 		}
@@ -188,6 +196,7 @@ func (w *Worker) read(s *session, d side, b []byte, urgent bool) {
 		w.decide(s, w.said)
 	}
 	if len(b) > 0 && !s.gone {
+		w.tellDenied(s, b, sent)
 		w.prove(s, d, b)
 	}
 	w.vouch(s)
