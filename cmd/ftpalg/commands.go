@@ -48,7 +48,10 @@ func run() *cobra.Command {
 }
 
 func check() *cobra.Command {
-	return configured("check", "Validate the configuration", func(c *cobra.Command, _ *config.Config) error {
+	return configured("check", "Validate the configuration", func(c *cobra.Command, conf *config.Config) error {
+		for _, w := range conf.Warnings {
+			c.PrintErrln(w)
+		}
 		_, err := fmt.Fprintln(c.OutOrStdout(), "configuration is valid")
 		return err
 	})

@@ -79,8 +79,8 @@ func (d *daemon) start() error {
 	if err := d.ensureAnchor(); err != nil {
 		return err
 	}
-	if d.config.Metrics != "" {
-		d.log.Warn("metrics.listen is set, but this version serves no metrics", "listen", d.config.Metrics)
+	for _, w := range d.config.Warnings {
+		d.log.Warn(w)
 	}
 	if d.config.Socket != "" {
 		// FTP is served without it too; another network namespace may have it.
