@@ -141,7 +141,7 @@ func (d *daemon) makeWorkers() error {
 		Sink:     d.events.sink,
 		Limits:   alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
 	}
-	flows, err := conntrack.Open()
+	flows, err := conntrack.Open(d.config.Label + 1)
 	if err != nil {
 		d.log.Warn("the traffic of data connections will not be known", "error", err)
 	} else {
