@@ -21,18 +21,31 @@ func (d *daemon) answers(ctx context.Context) api.Source { return &answers{ctx, 
 func (a *answers) Status() api.Status {
 	s := api.Status{Version: version.String(), StartedAt: a.d.started, Queues: []api.Queue{}}
 	for _, w := range a.d.workers {
-		if stats, ok := ask(a.ctx, w, (*alg.Worker).Stats); ok {
-			s.Queues = append(s.Queues, api.Queue{Number: w.queue.Number(), Worker: stats})
-		}
-	}
-	sessions, pinholes := a.Snapshot()
-	s.Sessions = len(sessions)
-	for _, p := range pinholes {
-		if p.State == "open" {
-			s.Pinholes++
+		if now, ok := ask(a.ctx, w, count); ok {
+			s.Queues = append(s.Queues, api.Queue{Number: w.queue.Number(), Worker: now.stats})
+			s.Sessions += now.sessions
+			s.Pinholes += now.open
 		}
 	}
 	return s
+}
+
+type counts struct {
+	stats          alg.Stats
+	sessions, open uint64
+}
+
+// count counts what a worker has in hand.
+func count(w *alg.Worker) counts {
+	c := counts{stats: w.Stats()}
+	now := snapshot(w)
+	c.sessions = uint64(len(now.sessions))
+	for _, p := range now.pinholes {
+		if p.State == "open" {
+			c.open++
+		}
+	}
+	return c
 }
 
 // Snapshot implements api.Source. The slices are not nil, so that they are lists in JSON.
