@@ -23,8 +23,8 @@ func (a *answers) Status() api.Status {
 	for _, w := range a.d.workers {
 		if stats, ok := ask(a.ctx, w, (*alg.Worker).Stats); ok {
 			s.Queues = append(s.Queues, api.Queue{Number: w.queue.Number(), Worker: stats})
-			s.Sessions += int(stats.Sessions)
-			s.Pinholes += int(stats.Open)
+			s.Sessions += stats.Sessions
+			s.Pinholes += stats.Open
 		}
 	}
 	return s
