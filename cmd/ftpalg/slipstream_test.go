@@ -88,7 +88,7 @@ func TestSlipstreamByFastOpen(t *testing.T) {
 	e.send(segment{from: e.local, to: e.remote, seq: e.sent, ack: e.got, flags: syn | ack, window: 1000, ttl: short})
 	greeting := segment{from: e.local, to: e.remote, seq: e.sent + 1, ack: e.got, flags: ack | psh, window: 1000, ttl: short, payload: "220 hello\r\n"}
 	e.send(greeting)
-	time.Sleep(100 * time.Millisecond) // the gateway reads it; nobody tells
+	read()
 	// To the client: everything arrived.
 	e.got += uint32(len(first.payload))
 	e.stream = first.payload
