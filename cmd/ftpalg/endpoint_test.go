@@ -19,6 +19,7 @@ type endpoint struct {
 	got           uint32 // and of the next from it
 	acked         uint32 // what the other end says it has
 	room          int    // how much more it may send: the window
+	theirs, scale int    // how much may be sent to it, and the scale of its window
 	stream        string // what came, in order
 	reset         bool
 }
@@ -62,7 +63,7 @@ func (g *gateway) connect(h *lab.Host, hop *lab.Host, local, remote netip.AddrPo
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
 		s, ok := e.take(time.Second)
 		if ok && s.from == remote && s.to == local && s.flags&(syn|ack) == syn|ack {
-			e.got, e.acked = s.seq+1, s.ack
+			e.got, e.acked, e.scale = s.seq+1, s.ack, s.scale
 			e.window()
 			return e
 		}
@@ -145,7 +146,7 @@ func (e *endpoint) reads(s segment) {
 		return
 	}
 	if s.flags&ack != 0 {
-		e.acked = s.ack
+		e.acked, e.theirs = s.ack, int(s.window)<<e.scale
 	}
 	switch skip := e.got - s.seq; {
 	case int32(skip) < 0 || int(skip) > len(s.payload): // beyond a gap, or a probe

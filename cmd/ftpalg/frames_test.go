@@ -35,6 +35,7 @@ type segment struct {
 	window   uint16
 	ttl      uint8 // 0: 64
 	payload  string
+	scale    int // of the window, where the segment says it
 	headers  int // IPv6 destination options before the TCP header
 }
 
@@ -46,8 +47,11 @@ func (s segment) tcp(t *testing.T) []byte {
 		Seq: s.seq, Ack: s.ack, Window: s.window,
 		FIN: s.flags&fin != 0, SYN: s.flags&syn != 0, RST: s.flags&rst != 0, PSH: s.flags&psh != 0, ACK: s.flags&ack != 0,
 	}
+	if h.SYN && !h.ACK { // a scale of 0 lets the other end have one
+		h.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{0}}}
+	}
 	if h.SYN {
-		h.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{mss >> 8, mss & 0xff}}}
+		h.Options = append(h.Options, layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{mss >> 8, mss & 0xff}})
 	}
 	var ip gopacket.NetworkLayer = &layers.IPv4{SrcIP: s.from.Addr().AsSlice(), DstIP: s.to.Addr().AsSlice(), Protocol: layers.IPProtocolTCP}
 	if s.from.Addr().Is6() {
@@ -221,10 +225,16 @@ func parseSegment(b []byte) (s segment, ok bool) {
 	src, dst := p.NetworkLayer().NetworkFlow().Endpoints()
 	a, _ := netip.AddrFromSlice(src.Raw())
 	z, _ := netip.AddrFromSlice(dst.Raw())
-	return segment{
+	s = segment{
 		from: netip.AddrPortFrom(a, uint16(h.SrcPort)), to: netip.AddrPortFrom(z, uint16(h.DstPort)),
 		seq: h.Seq, ack: h.Ack, flags: h.Contents[13], window: h.Window, payload: string(h.Payload),
-	}, true
+	}
+	for _, o := range h.Options {
+		if o.OptionType == layers.TCPOptionKindWindowScale && len(o.OptionData) == 1 {
+			s.scale = int(o.OptionData[0])
+		}
+	}
+	return s, true
 }
 
 // arrivals returns the sequence numbers of the SYNs between two ends that a capture

@@ -1,0 +1,148 @@
+package main_test
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// Honest dialogues that are out of the ordinary, with their data connections.
+
+func TestTheClientSpeaksBeforeTheGreeting(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	for _, f := range g.families() {
+		listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+		listen(t, g.Server, netip.AddrPortFrom(f.server, announcedPort))
+		c := g.dial(f)
+		c.c("USER ftpuser\r\nPASS ftppass") // lftp with sync-mode off
+		c.s("220 hello")
+		c.s("331 and the password?\r\n230 in")
+		c.transfer(f)
+		c.wantData(f, true, "after the client spoke first")
+		c.s("226 x")
+		c.c(f.askPasv())
+		c.s(f.pasv(announcedPort))
+		if !c.dataPassive(f) {
+			t.Error(f.name, "passive mode is not helped")
+		}
+		c.close()
+	}
+}
+
+func TestLoginAndTransferInOneSegment(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	for _, f := range g.families() {
+		listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+		for reply, want := range map[string]bool{"230 in": true, "530 no": false} {
+			c := g.dial(f)
+			c.s("220 hello")
+			c.c("USER u\r\nPASS p\r\n" + f.port() + "\r\nRETR x")
+			c.s("331 and the password?")
+			c.wantData(f, false, "before the login")
+			c.s(reply)
+			c.wantData(f, want, "after "+reply)
+			c.wantData(f, false, "a second time")
+			c.close()
+		}
+	}
+}
+
+func TestASecondTransferCommandAfterARefusal(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	for _, f := range g.families() {
+		listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+		c := g.login(f)
+		c.transfer(f)
+		c.s("550 no such file")
+		c.wantData(f, false, "after the refusal")
+		c.c("RETR y")
+		c.wantData(f, true, "after the second command")
+		c.wantData(f, false, "a second time")
+		c.s("150 x\r\n226 x")
+		c.c("RETR z") // the connection was made: another needs another PORT
+		c.wantData(f, false, "with a port that was used")
+		c.close()
+	}
+}
+
+func TestTwoSessionsAnnounceTheSamePort(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	for _, f := range g.families() {
+		listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+		for name, end := range map[string]func(*control){
+			"a refusal": func(c *control) { c.s("550 no") },
+			"its end":   func(c *control) { c.close(); c.waitEnd() },
+		} {
+			one, other := g.login(f), g.login(f)
+			one.transfer(f)
+			other.transfer(f)
+			end(one)
+			one.wantData(f, true, "after "+name+" of the other session")
+			one.wantData(f, false, "a second time")
+			other.close()
+
+			one, other = g.login(f), g.login(f)
+			one.transfer(f)
+			other.transfer(f)
+			end(one)
+			end(other)
+			one.wantData(f, false, "after both have ended by "+name)
+			one.close()
+			other.close()
+		}
+	}
+}
+
+func TestOneReplyForTheTransferAndItsABOR(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	for _, f := range g.families() {
+		listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+		listen(t, g.Server, netip.AddrPortFrom(f.server, announcedPort))
+		for _, reply := range []string{"226 aborted", "426 aborted", "225 aborted", "426 broken off\r\n226 aborted"} {
+			c := g.login(f)
+			c.transfer(f)
+			c.wantData(f, true, "before ABOR")
+			c.s("150 here it comes")
+			c.c("ABOR")
+			c.s(reply)
+			c.c(f.askPasv())
+			c.s(f.pasv(announcedPort))
+			if !c.dataPassive(f) {
+				t.Errorf("%s: passive mode is not helped after ABOR and %q", f.name, reply)
+			}
+			c.c("RETR x")
+			c.s("150 x\r\n226 x")
+			c.transfer(f)
+			c.wantData(f, true, "active mode after ABOR and "+reply)
+			c.close()
+		}
+	}
+}
+
+// Clients connect to the server's own address, whatever 227 says.
+func TestPassiveModeOfAServerThatNamesAnotherAddress(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	f := g.families()[0]
+	listen(t, g.Server, netip.AddrPortFrom(f.server, announcedPort))
+	listen(t, g.Outsider, netip.AddrPortFrom(f.outsider, announcedPort))
+	for _, named := range []string{"0,0,0,0", "127,0,0,1", "192,168,1,5", "10,2,5,66"} {
+		c := g.login(f)
+		c.c("PASV")
+		c.s("227 Entering Passive Mode (" + named + ",180,117).")
+		if reaches(t, g.Client, netip.AddrPort{}, netip.AddrPortFrom(f.outsider, announcedPort)) {
+			t.Errorf("another host was reached after a 227 that names %s", named)
+		}
+		if !c.dataPassive(f) {
+			t.Errorf("the server is not reached after a 227 that names %s", named)
+		}
+		if c.dataPassive(f) {
+			t.Errorf("the server is reached twice after a 227 that names %s", named)
+		}
+		c.close()
+	}
+}
