@@ -1,8 +1,15 @@
 package main_test
 
 import (
+	"bufio"
+	"context"
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // Honest dialogues that are out of the ordinary, with their data connections.
@@ -144,5 +151,58 @@ func TestPassiveModeOfAServerThatNamesAnotherAddress(t *testing.T) {
 			t.Errorf("the server is reached twice after a 227 that names %s", named)
 		}
 		c.close()
+	}
+}
+
+// An empty line is no command: vsftpd and pure-ftpd do not answer it, proftpd does.
+func TestAnEmptyLine(t *testing.T) {
+	t.Parallel()
+	pureftpd := ftpServer{"pure-ftpd", func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
+		return l.StartPureFTPD(ctx, lab.PureFTPDOptions{})
+	}}
+	for _, s := range []ftpServer{vsftpd, proftpd, pureftpd} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGateway(t, "")
+			if _, err := s.start(t.Context(), g.Lab); err != nil {
+				t.Fatal(err)
+			}
+			f := g.families()[0]
+			conn, err := g.Client.Dial(t.Context(), "tcp", netip.AddrPortFrom(f.server, 21).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			in := bufio.NewReader(conn)
+			reply := func(code string) string {
+				t.Helper()
+				for {
+					line, err := in.ReadString('\n')
+					if err != nil {
+						t.Fatalf("%s does not come: %v", code, err)
+					}
+					if strings.HasPrefix(line, code+" ") {
+						return line
+					}
+				}
+			}
+			reply("220")
+			for _, exchange := range [][2]string{{"USER " + lab.User, "331"}, {"PASS " + lab.Password, "230"}, {"\r\nNOOP", "200"}} {
+				_, _ = fmt.Fprintf(conn, "%s\r\n", exchange[0])
+				reply(exchange[1])
+			}
+			for range 2 {
+				_, _ = fmt.Fprintf(conn, "\r\nPASV\r\n")
+				port := announcedIn(t, reply("227"))
+				if !reaches(t, g.Client, netip.AddrPort{}, netip.AddrPortFrom(f.server, port)) {
+					t.Error("passive mode is not helped after an empty line")
+				}
+			}
+			listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+			_, _ = fmt.Fprintf(conn, "\r\n%s\r\n\r\nLIST\r\n", f.port())
+			reply("150")
+			reply("226")
+		})
 	}
 }

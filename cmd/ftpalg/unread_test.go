@@ -2,7 +2,9 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -222,4 +224,37 @@ func TestManyAUTHInOneSegment(t *testing.T) {
 	other := g.login(f)
 	other.transfer(f)
 	other.wantData(f, true, "on another connection")
+}
+
+// With auth_tls = "deny" an AUTH arrives nowhere, whatever else has happened.
+func TestADeniedAUTHNeverArrives(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, denyTLS+"max_sessions_per_client = 2\n")
+	f := g.families()[0]
+	junk := g.login(f)
+	junk.c("Host: example.org")
+	g.login(f)
+	// A third is one too many: it may be refused altogether.
+	ln := mustListen(t, g.Server, netip.AddrPortFrom(f.server, 21).String())
+	defer ln.Close()
+	within, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	third, err := g.Client.Dial(within, "tcp", ln.Addr().String())
+	var ends [][2]net.Conn
+	ends = append(ends, [2]net.Conn{junk.client, junk.server})
+	if err == nil {
+		defer third.Close()
+		_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(time.Second))
+		if server, err := ln.Accept(); err == nil {
+			defer server.Close()
+			ends = append(ends, [2]net.Conn{third, server})
+		}
+	}
+	for i, end := range ends {
+		_, _ = io.WriteString(end[0], "AUTH TLS\r\n")
+		_ = end[1].SetReadDeadline(time.Now().Add(patience))
+		if line, _ := bufio.NewReader(end[1]).ReadString('\n'); strings.HasPrefix(line, "AUTH") {
+			t.Errorf("%s: %q arrived", [2]string{"after a line that is no FTP", "on a connection too many"}[i], line)
+		}
+	}
 }
