@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -173,7 +174,7 @@ func TestAnEmptyLine(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 			in := bufio.NewReader(conn)
 			reply := func(code string) string {
 				t.Helper()
@@ -199,9 +200,18 @@ func TestAnEmptyLine(t *testing.T) {
 					t.Error("passive mode is not helped after an empty line")
 				}
 			}
-			listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+			ln := mustListen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort).String())
+			defer ln.Close()
 			_, _ = fmt.Fprintf(conn, "\r\n%s\r\n\r\nLIST\r\n", f.port())
 			reply("150")
+			data, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if list, err := io.ReadAll(data); err != nil || !strings.Contains(string(list), "R1.cfg") {
+				t.Errorf("the list is %q, %v", list, err)
+			}
+			data.Close()
 			reply("226")
 		})
 	}
