@@ -206,13 +206,12 @@ func TestAnEstablishedTransferOutlivesTheDaemonAndNobodyElseComesIn(t *testing.T
 					t.Errorf("%d bytes arrived, %v", n, err)
 				}
 			}
-			_ = client.(*net.TCPConn).SetLinger(0)
-			client.Close()
-			_ = server.SetReadDeadline(time.Now().Add(time.Second))
-			_, _ = server.Read(make([]byte, 1))
+			// Both say that they are done: for a while after a reset, conntrack itself would
+			// call the next one established, and nobody is there to know better.
 			server.Close()
+			client.Close()
 			listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
-			c.wantData(f, false, "after the daemon's end and a reset")
+			c.wantData(f, false, "after the daemon's end")
 		})
 	}
 }

@@ -131,6 +131,28 @@ func TestOneReplyForTheTransferAndItsABOR(t *testing.T) {
 	}
 }
 
+// What came of one announcement is not held against the next.
+func TestAnAnnouncementAfterOneWhoseConnectionCame(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	for _, f := range g.families() {
+		listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+		listen(t, g.Server, netip.AddrPortFrom(f.server, announcedPort))
+		c := g.login(f)
+		for range 2 {
+			c.c(f.askPasv())
+			c.s(f.pasv(announcedPort))
+			if !c.dataPassive(f) {
+				t.Error(f.name, "the passive connection is blocked")
+			}
+			c.c(f.port() + "\r\nRETR x") // without a command for the first
+			c.wantData(f, true, "after a passive connection that nobody used")
+			c.s("200 ok\r\n150 x\r\n226 x")
+		}
+		c.close()
+	}
+}
+
 // Clients connect to the server's own address, whatever 227 says.
 func TestPassiveModeOfAServerThatNamesAnotherAddress(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,56 @@ func TestSessionsOutliveACleanRestart(t *testing.T) {
 	}
 }
 
+// restart is what is said before a clean restart and after it, and what comes of it.
+type restart struct {
+	name          string
+	before, after func(*control)
+	active, want  bool // which connection is tried, and whether it comes through
+}
+
+// restarts plays them. Where nothing is said before, a line passes while no daemon runs.
+func restarts(t *testing.T, g *gateway, f family, all []restart) {
+	t.Helper()
+	for _, tc := range all {
+		c := g.login(f)
+		if tc.before != nil {
+			tc.before(c)
+		}
+		g.stopped()
+		if tc.before == nil {
+			c.c("NOOP")
+			c.s("200 ok")
+		}
+		g.daemon = g.start("")
+		tc.after(c)
+		got := tc.active && c.data(f) || !tc.active && c.dataPassive(f)
+		if got != tc.want {
+			t.Errorf("%s: the data connection got through: %v, want %v", tc.name, got, tc.want)
+		}
+		c.close()
+	}
+}
+
+// What is announced stands after the restart, as it does before.
+func TestAnnouncementsOutliveACleanRestart(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, "")
+	for _, f := range g.families() {
+		listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+		listen(t, g.Server, netip.AddrPortFrom(f.server, announcedPort))
+		restarts(t, g, f, []restart{
+			{
+				"what was announced and accepted is opened",
+				func(c *control) { c.c(f.port()); c.s("200 ok") }, func(c *control) { c.c("RETR x") }, true, true,
+			},
+			{
+				"the answer to PASV that is due is helped",
+				func(c *control) { c.c(f.askPasv()) }, func(c *control) { c.s(f.pasv(announcedPort)) }, false, true,
+			},
+		})
+	}
+}
+
 func cleanRestart(t *testing.T, g *gateway, f family) {
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	listen(t, g.Server, netip.AddrPortFrom(f.server, announcedPort))
@@ -55,27 +105,15 @@ func cleanRestart(t *testing.T, g *gateway, f family) {
 		c.s(f.pasv(announcedPort))
 		return c.dataPassive(f)
 	}
-	for _, tc := range []struct {
-		name          string
-		before, after func(*control)
-		active, want  bool // which connection is tried, and whether it comes through
-	}{
+	restarts(t, g, f, []restart{
 		{
 			"active mode is helped at once",
 			func(*control) {}, func(c *control) { c.c(f.port() + "\r\nRETR x") }, true, true,
 		},
 		{
-			"what was announced and accepted is opened",
-			func(c *control) { c.c(f.port()); c.s("200 ok") }, func(c *control) { c.c("RETR x") }, true, true,
-		},
-		{
 			"half a line is not lost",
 			func(c *control) { c.half(f.port()[:9]) },
 			func(c *control) { c.half(f.port()[9:] + "\r\n"); c.s("200 ok"); c.c("RETR x") }, true, true,
-		},
-		{
-			"the answer to PASV that is due is helped",
-			func(c *control) { c.c(f.askPasv()) }, func(c *control) { c.s(f.pasv(announcedPort)) }, false, true,
 		},
 		{
 			"passive mode is helped at once",
@@ -95,24 +133,7 @@ func cleanRestart(t *testing.T, g *gateway, f family) {
 			func(c *control) { c.c("REIN"); c.s("220 once more") },
 			func(c *control) { c.c("NOOP"); c.s("200 ok"); c.c(f.port()); c.s("200 ok"); c.c("RETR x") }, true, false,
 		},
-	} {
-		c := g.login(f)
-		if tc.before != nil {
-			tc.before(c)
-		}
-		g.stopped()
-		if tc.before == nil {
-			c.c("NOOP")
-			c.s("200 ok")
-		}
-		g.daemon = g.start("")
-		tc.after(c)
-		got := tc.active && c.data(f) || !tc.active && c.dataPassive(f)
-		if got != tc.want {
-			t.Errorf("%s: the data connection got through: %v, want %v", tc.name, got, tc.want)
-		}
-		c.close()
-	}
+	})
 	// And both modes, one after the other, in one session.
 	c := g.login(f)
 	g.stopped()
