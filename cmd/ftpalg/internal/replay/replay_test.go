@@ -22,24 +22,32 @@ func told(t *testing.T, file []byte) (string, Summary, error) {
 	t.Helper()
 	var text strings.Builder
 	out := event.NewText(&text)
-	s, err := read(t.Context(), bytes.NewReader(file), alg.DefaultPolicy(), func(e alg.Event) {
+	s, err := Read(t.Context(), bytes.NewReader(file), Config{Policy: alg.DefaultPolicy(), Sink: func(e alg.Event) {
 		if err := out.Write(event.From(e)); err != nil {
 			t.Fatal(err)
 		}
-	})
+	}})
 	return text.String(), s, err
 }
 
 // replay replays a capture that has nothing wrong with it. It returns the events.
-func (k *talk) replay() ([]alg.Event, Summary) {
+func (k *talk) replay(change ...func(*Config)) ([]alg.Event, Summary) {
 	k.t.Helper()
 	var events []alg.Event
-	file := pcap(binary.LittleEndian, true, layers.LinkTypeRaw, k.packets)
-	s, err := read(k.t.Context(), bytes.NewReader(file), alg.DefaultPolicy(), func(e alg.Event) { events = append(events, e) })
+	c := Config{Policy: alg.DefaultPolicy(), Sink: func(e alg.Event) { events = append(events, e) }}
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := Read(k.t.Context(), bytes.NewReader(k.file()), c)
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	return events, s
+}
+
+// file is the capture in a format that keeps everything.
+func (k *talk) file() []byte {
+	return pcap(binary.LittleEndian, true, layers.LinkTypeRaw, k.packets)
 }
 
 // wantKinds checks what happened after the session began.
@@ -237,8 +245,8 @@ func TestTimes(t *testing.T) {
 		if err != nil || !slices.IsSorted(times) {
 			t.Errorf("%s: %v\n%s", name, err, text)
 		}
-		if name != "both in turn" && s != want {
-			t.Errorf("%s: %v, want %v", name, &s, &want)
+		if d := cmp.Diff(want, s); name != "both in turn" && d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 	}
 }
@@ -247,7 +255,7 @@ func TestContextEnds(t *testing.T) {
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	file := pcap(binary.LittleEndian, false, layers.LinkTypeRaw, active(t).packets)
-	s, err := read(ctx, bytes.NewReader(file), alg.DefaultPolicy(), func(alg.Event) { cancel(why) })
+	s, err := Read(ctx, bytes.NewReader(file), Config{Policy: alg.DefaultPolicy(), Sink: func(alg.Event) { cancel(why) }})
 	if !errors.Is(err, why) || s.Packets == 0 || s.Packets > 10 {
 		t.Errorf("%v after %d packets", err, s.Packets)
 	}
