@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +155,7 @@ func TestPinholes(t *testing.T) {
 	k = announced()
 	k.now = k.now.Add(29 * time.Second)
 	k.data("10.2.5.5:20", "10.1.4.4:46197")
+	k.next[netip.MustParseAddrPort("10.2.5.5:20")] += 1 << 20
 	k.data("10.2.5.5:20", "10.1.4.4:46197")
 	k.s("150 ok")
 	events, s = k.replay()
@@ -217,7 +219,7 @@ func TestChecksums(t *testing.T) {
 	binary.BigEndian.PutUint16(segment[16:], field+1)
 	events, s := k.replay()
 	wantKinds(t, events)
-	if len(s.Warnings()) != 1 || !strings.Contains(s.Warnings()[0], "wrong checksum") {
+	if len(s.Warnings()) != 1 || !strings.Contains(s.Warnings()[0], "wrong TCP checksum") {
 		t.Errorf("%q", s.Warnings())
 	}
 }
