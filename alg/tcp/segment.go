@@ -27,7 +27,12 @@ var (
 	ErrFragment  = errors.New("an IP fragment")
 	ErrNotTCP    = errors.New("not TCP")
 	ErrHeader    = errors.New("a header length that cannot be")
+	// ErrExtensions: its receiver may read it, but no host sends so many.
+	ErrExtensions = errors.New("more IPv6 extension headers than are read")
 )
+
+// ErrEncoding says that bytes are not what this version wrote.
+var ErrEncoding = errors.New("not the bytes of a value of this version")
 
 // Segment is a view of one TCP segment. Payload aliases the packet it was parsed
 // from.
@@ -118,7 +123,7 @@ func parse6(p []byte) (Segment, error) {
 	}
 	p = p[:total]
 	next, at := p[6], header6
-	for range maxExtensions {
+	for range maxExtensions + 1 {
 		if next == protocolTCP {
 			src, dst := netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
 			if src.Is4In6() || dst.Is4In6() {
@@ -144,7 +149,7 @@ func parse6(p []byte) (Segment, error) {
 		}
 		next, at = p[at], at+size
 	}
-	return Segment{}, ErrNotTCP
+	return Segment{}, ErrExtensions
 }
 
 func parseTCP(p []byte, at int, src, dst netip.Addr) (Segment, error) {
