@@ -14,8 +14,10 @@ import (
 type connections struct {
 	ports   []uint16 // of FTP servers
 	all     map[ends]*connection
-	servers map[netip.Addr]int // how many live control connections each has
-	sweep   int                // that many are a reason to look for those to forget
+	servers map[netip.Addr]int   // how many live control connections each has
+	byRange map[netip.Prefix]int // how many connections to the ports of ranges a client has
+	last    uint32               // the number of the last connection
+	sweep   int                  // that many are a reason to look for those to forget
 }
 
 // ends names a connection, whichever way a segment goes.
@@ -32,20 +34,35 @@ func endsOf(a, b netip.AddrPort) ends {
 type connection struct {
 	opener, other netip.AddrPort
 	at            time.Time // of the SYN
+	id            uint32
 	control       bool
+	byRange       bool
 	begun         bool // its SYN is in the file
 	answered      bool // by the other end
 	finished      [2]bool
 	over          bool // both ends said FIN, or one RST
 	released      bool // by the engine
-
-	// Of those that began before the file.
-	doubted bool // they are no dialogues, as it turned out
-	resumed bool // the engine has taken it up
+	vouched       bool // the label of those that may be taken up again
+	resumed       bool // it began before the file, and the engine has taken it up
 }
 
+var _ alg.Flows = (*connections)(nil)
+
 func newConnections(ports []uint16) *connections {
-	return &connections{ports: ports, all: make(map[ends]*connection), servers: make(map[netip.Addr]int)}
+	return &connections{
+		ports: ports, all: make(map[ends]*connection),
+		servers: make(map[netip.Addr]int), byRange: make(map[netip.Prefix]int),
+	}
+}
+
+// clientOf returns what is counted as one client: an IPv6 client has a /64.
+func clientOf(a netip.AddrPort) netip.Prefix {
+	bits := 32
+	if a.Addr().Is6() {
+		bits = 64
+	}
+	p, _ := a.Addr().Prefix(bits) // of an address of that length: no error
+	return p
 }
 
 // find returns the connection between two ends, or nil.
@@ -63,9 +80,9 @@ func (t *connections) begin(s *segment, now time.Time) *connection {
 }
 
 // pickUp follows a connection that began before the file: the end at a control port is
-// taken for the server.
+// taken for the server. It has the label: in a file there is nobody to vouch.
 func (t *connections) pickUp(s *segment, now time.Time) *connection {
-	c := &connection{opener: s.src, other: s.dst, answered: true}
+	c := &connection{opener: s.src, other: s.dst, answered: true, vouched: true}
 	if !slices.Contains(t.ports, s.dst.Port()) || slices.Contains(t.ports, s.src.Port()) && s.answer() {
 		c.opener, c.other = c.other, c.opener
 	}
@@ -73,7 +90,8 @@ func (t *connections) pickUp(s *segment, now time.Time) *connection {
 }
 
 func (t *connections) follow(c *connection, now time.Time) *connection {
-	c.at, c.control = now, slices.Contains(t.ports, c.other.Port())
+	t.last++
+	c.at, c.id, c.control = now, t.last, slices.Contains(t.ports, c.other.Port())
 	key := endsOf(c.opener, c.other)
 	if old := t.all[key]; old != nil {
 		t.count(old, -1)
@@ -91,6 +109,7 @@ func (t *connections) follow(c *connection, now time.Time) *connection {
 func (t *connections) forget(now time.Time) {
 	for key, c := range t.all {
 		if !c.answered && now.Sub(c.at) > 120*time.Second {
+			t.count(c, -1)
 			delete(t.all, key)
 		}
 	}
@@ -112,15 +131,55 @@ func (t *connections) note(c *connection, s *segment) {
 	}
 }
 
-// count counts a control connection for its server, as long as it is alive.
+// count counts a connection as long as it is alive: one with a control port for the
+// server, one to a port of a range for the client.
 func (t *connections) count(c *connection, n int) {
-	if !c.control || !c.answered || c.over {
-		return
+	if c.control && c.answered && !c.over {
+		add(t.servers, c.other.Addr(), n)
 	}
-	server := c.other.Addr()
-	if t.servers[server] += n; t.servers[server] == 0 {
-		delete(t.servers, server)
+	if c.byRange && !c.over {
+		add(t.byRange, clientOf(c.opener), n)
 	}
+}
+
+// admitByRange counts a connection to a port of a range from now on.
+func (t *connections) admitByRange(c *connection) {
+	t.count(c, -1)
+	c.byRange = true
+	t.count(c, +1)
+}
+
+func add[K comparable](counts map[K]int, key K, n int) {
+	if counts[key] += n; counts[key] == 0 {
+		delete(counts, key)
+	}
+}
+
+// Counters implements [alg.Flows]. What a data connection carries is not counted.
+func (t *connections) Counters(alg.Pinhole) (alg.Counters, bool, error) {
+	return alg.Counters{}, false, nil
+}
+
+// ID implements [alg.Flows].
+func (t *connections) ID(f alg.Flow) (uint32, bool, error) {
+	if c := t.find(f.Client, f.Server); c != nil {
+		return c.id, true, nil
+	}
+	return 0, false, nil
+}
+
+// Vouch implements [alg.Flows].
+func (t *connections) Vouch(f alg.Flow, on bool) error {
+	if c := t.find(f.Client, f.Server); c != nil {
+		c.vouched = on
+	}
+	return nil
+}
+
+// vouched reports whether a dialogue may be taken up in its middle.
+func (t *connections) vouched(f alg.Flow) bool {
+	c := t.find(f.Client, f.Server)
+	return c != nil && c.vouched
 }
 
 // release notes that only the end of a control connection is of interest any more.

@@ -26,6 +26,10 @@ type admitted struct {
 	until    time.Time // until when that SYN, and no other, is admitted if it comes again
 }
 
+// mostByRange is how many connections to the ports of ranges one client may have at a
+// time.
+const mostByRange = 32
+
 // repeatedFor is how long the admitted SYN may be repeated.
 const repeatedFor = 30 * time.Second
 
@@ -74,22 +78,38 @@ func (f *filter) Unused(p alg.Pinhole) (bool, error) {
 	return ok && !f.now.After(until), nil
 }
 
-// admit reports whether a SYN is let through: it uses a pinhole, or is the one that did
-// and comes again, or goes to ports that are admitted altogether.
-func (f *filter) admit(s *segment) bool {
+// passage is how a SYN gets through.
+type passage uint8
+
+const (
+	closed  passage = iota
+	through         // it has a pinhole, or got through a moment ago and comes again
+	byRange         // it goes to ports that are admitted altogether
+	tooMany         // so it does, but its client has as many connections as may be
+)
+
+// admit decides on a SYN.
+func (f *filter) admit(s *segment) passage {
+	known := f.flows.find(s.src, s.dst)
 	for _, ports := range f.ports {
 		for _, mode := range [...]alg.Mode{alg.Active, alg.Passive} {
 			p := alg.Pinhole{Mode: mode, Source: s.src.Addr(), SourcePorts: ports, Dest: s.dst}
 			if ports.Contains(s.src.Port()) && (f.use(p, s) || f.again(p, s)) {
-				return true
+				return through
 			}
 		}
 		_, named := f.ranges[alg.Range{Client: s.src.Addr(), Server: s.dst.Addr(), Ports: ports}]
-		if named && ports.Contains(s.dst.Port()) {
-			return true
+		switch {
+		case !named || !ports.Contains(s.dst.Port()) || !known.isNew(s):
+		case known != nil && known.byRange && !known.over:
+			return through
+		case f.flows.byRange[clientOf(s.src)] >= mostByRange:
+			return tooMany
+		default:
+			return byRange
 		}
 	}
-	return false
+	return closed
 }
 
 // use takes the pinhole away for the connection that the SYN asks for.

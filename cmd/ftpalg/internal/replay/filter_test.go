@@ -38,13 +38,13 @@ func TestSourcePorts(t *testing.T) {
 		f := newTestFilter()
 		p := alg.Pinhole{Source: server.Addr(), SourcePorts: c.ports, Dest: netip.MustParseAddrPort("10.1.4.4:46197")}
 		f.do(alg.Op{Kind: alg.OpOpen, Pinhole: p, Timeout: time.Minute})
-		if f.admit(asks(c.from, "10.1.4.4:46198", 1)) {
+		if f.admit(asks(c.from, "10.1.4.4:46198", 1)) != closed {
 			t.Errorf("%v, %s: another destination", c.ports, c.from)
 		}
-		if got := f.admit(asks(c.from, "10.1.4.4:46197", 1)); got != c.want {
+		if got := f.admit(asks(c.from, "10.1.4.4:46197", 1)) != closed; got != c.want {
 			t.Errorf("%v, %s: %v", c.ports, c.from, got)
 		}
-		if f.admit(asks(c.from, "10.1.4.4:46197", 2)) {
+		if f.admit(asks(c.from, "10.1.4.4:46197", 2)) != closed {
 			t.Errorf("%v, %s: twice", c.ports, c.from)
 		}
 		if unused, _ := f.Unused(p); unused == c.want {
@@ -60,7 +60,7 @@ func TestRepeatedSYN(t *testing.T) {
 	opened := func() *filter {
 		f := newTestFilter()
 		f.do(alg.Op{Kind: alg.OpOpen, Pinhole: p, Timeout: time.Minute})
-		if !f.admit(asks("10.2.5.5:20", "10.1.4.4:46197", 1)) {
+		if f.admit(asks("10.2.5.5:20", "10.1.4.4:46197", 1)) == closed {
 			t.Fatal("not admitted")
 		}
 		return f
@@ -79,13 +79,13 @@ func TestRepeatedSYN(t *testing.T) {
 		{time.Millisecond, "10.2.5.5:20", 1, false}, // nothing has refreshed it
 	} {
 		f.now = f.now.Add(c.after)
-		if got := f.admit(asks(c.from, "10.1.4.4:46197", c.seq)); got != c.want {
+		if got := f.admit(asks(c.from, "10.1.4.4:46197", c.seq)) != closed; got != c.want {
 			t.Errorf("%d: %v", i, got)
 		}
 	}
 	f = opened()
 	f.do(alg.Op{Kind: alg.OpClose, Pinhole: p})
-	if f.admit(asks("10.2.5.5:20", "10.1.4.4:46197", 1)) {
+	if f.admit(asks("10.2.5.5:20", "10.1.4.4:46197", 1)) != closed {
 		t.Error("after the transfer")
 	}
 }
@@ -96,7 +96,7 @@ func TestTimeout(t *testing.T) {
 	p := alg.Pinhole{Mode: alg.Passive, Source: client.Addr(), Dest: netip.MustParseAddrPort("10.2.5.5:50000")}
 	f.do(alg.Op{Kind: alg.OpOpen, Pinhole: p, Timeout: time.Minute})
 	f.now = f.now.Add(time.Minute + 1)
-	if f.admit(asks("10.1.4.4:40000", "10.2.5.5:50000", 1)) {
+	if f.admit(asks("10.1.4.4:40000", "10.2.5.5:50000", 1)) != closed {
 		t.Error("admitted")
 	}
 }
@@ -117,12 +117,12 @@ func TestRanges(t *testing.T) {
 		{"10.1.4.5:40004", "10.2.5.5:50000", false},
 		{"10.2.5.5:50000", "10.1.4.4:50000", false},
 	} {
-		if got := f.admit(asks(c.from, c.to, uint32(i))); got != c.want {
+		if got := f.admit(asks(c.from, c.to, uint32(i))) != closed; got != c.want {
 			t.Errorf("%s -> %s: %v", c.from, c.to, got)
 		}
 	}
 	f.do(alg.Op{Kind: alg.OpRevoke, Range: r})
-	if f.admit(asks("10.1.4.4:40000", "10.2.5.5:50000", 1)) {
+	if f.admit(asks("10.1.4.4:40000", "10.2.5.5:50000", 1)) != closed {
 		t.Error("revoked")
 	}
 }

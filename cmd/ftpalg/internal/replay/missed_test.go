@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +86,34 @@ func TestNearMisses(t *testing.T) {
 	k.data("10.2.5.5:20", "10.1.4.4:46197")
 	if got := k.misses(); len(got) != 1 {
 		t.Errorf("began before the file: %q", got)
+	}
+}
+
+// What is told names the setting that would have admitted the connection.
+func TestNearMissesAreTold(t *testing.T) {
+	for _, c := range []struct {
+		from, setting string
+		early         bool
+	}{
+		{"10.2.5.5:33333", "source_port", false},
+		{"10.2.5.5:20", "open_on", true},
+	} {
+		k := newTalk(t, "10.1.4.4:41138", "10.2.5.5:21").login()
+		k.c("PORT 10,1,4,4,180,117")
+		if c.early {
+			k.data(c.from, "10.1.4.4:46197")
+		}
+		k.s("200 ok")
+		k.c("RETR x")
+		if !c.early {
+			k.data(c.from, "10.1.4.4:46197")
+		}
+		k.s("150 ok", "226 ok")
+		events, s := k.replay()
+		i := slices.IndexFunc(events, func(e alg.Event) bool { return e.Kind == alg.PinholeMissed })
+		if s.Missed != 1 || i < 0 || !strings.Contains(events[i].Reason, c.setting) || events[i].Missed.String() != c.from {
+			t.Errorf("%s: %v\n%v", c.setting, &s, events)
+		}
 	}
 }
 

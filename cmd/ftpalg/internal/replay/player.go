@@ -15,7 +15,7 @@ type player struct {
 	filter    *filter
 	elsewhere *elsewhere
 	worker    *alg.Worker
-	missed    func(now time.Time, from, to netip.AddrPort) // nil: the engine cannot tell
+	missed    func(now time.Time, from, to netip.AddrPort) // the engine's
 	foreign   error                                        // names the last link type that is not read
 }
 
@@ -27,38 +27,23 @@ func newPlayer(c Config) *player {
 	p.worker = alg.NewWorker(alg.WorkerConfig{
 		Policy:      c.Policy,
 		Pinholes:    p.filter,
+		Flows:       p.flows,
 		Sink:        p.event,
 		Limits:      alg.NewLimits(c.Policy.MaxSessions, c.Policy.MaxSessionsPerClient),
-		Vouched:     p.vouched,
+		Vouched:     p.flows.vouched,
 		Offload:     true,
 		AnyChecksum: c.AnyChecksum,
 	})
-	if m, ok := any(p.worker).(interface {
-		Missed(now time.Time, from, to netip.AddrPort)
-	}); ok {
-		p.missed = m.Missed
-	}
+	p.missed = p.worker.Missed
 	return p
-}
-
-// vouched reports whether a dialogue may be taken up in its middle. In a file nobody can
-// vouch for those that began before it; those whose beginning is there need nobody.
-func (p *player) vouched(f alg.Flow) bool {
-	c := p.flows.find(f.Client, f.Server)
-	return c != nil && !c.begun && !c.doubted
 }
 
 // event takes an event of the engine.
 func (p *player) event(e alg.Event) {
 	p.count(e)
-	if c := p.flows.find(e.Client, e.Server); c != nil && !c.begun {
-		switch {
-		case e.Kind == alg.NotFTP:
-			c.doubted = true
-		case e.Kind == alg.SessionStart && !c.resumed:
-			c.resumed = true
-			p.Resumed++
-		}
+	if c := p.flows.find(e.Client, e.Server); e.Kind == alg.SessionStart && c != nil && !c.begun && !c.resumed {
+		c.resumed = true
+		p.Resumed++
 	}
 	p.sink(e)
 }
@@ -95,11 +80,14 @@ func (p *player) packet(r record) {
 func (p *player) segment(s *segment, packet []byte) bool {
 	c := p.flows.find(s.src, s.dst)
 	isNew := s.first() && c.isNew(s)
-	admitted := s.first() && p.filter.admit(s)
-	near := isNew && !admitted && s.dst.Port() >= 1024 && p.flows.servers[s.src.Addr()] > 0
+	way := closed
+	if s.first() {
+		way = p.filter.admit(s)
+	}
+	near := isNew && way == closed && s.dst.Port() >= 1024 && p.flows.servers[s.src.Addr()] > 0
 	atPort := s.of(p.flows.ports)
 	switch {
-	case isNew && (admitted || near || atPort):
+	case isNew && (c == nil || c.over) && (way != closed || near || atPort):
 		c = p.flows.begin(s, p.filter.now)
 	case c == nil && atPort:
 		c = p.flows.pickUp(s, p.filter.now)
@@ -108,26 +96,29 @@ func (p *player) segment(s *segment, packet []byte) bool {
 		return false
 	}
 	p.flows.note(c, s)
-	if near {
-		admitted = p.nearMiss(s)
+	part := c.control || way != closed
+	switch {
+	case near:
+		part = p.nearMiss(s) || part
+	case way == byRange:
+		p.flows.admitByRange(c)
+		p.worker.Encrypted(p.filter.now, s.src, s.dst, true)
+	case way == tooMany:
+		p.worker.Encrypted(p.filter.now, s.src, s.dst, false)
 	}
 	if c.diverts(s, isNew) {
 		// The engine reads whole segments alone. One that was cut off it counts.
 		p.worker.Batch(p.filter.now, []alg.Packet{{Data: packet}})
 		p.worker.Settle(p.filter.now)
 	}
-	return c.control || admitted
+	return part
 }
 
 // nearMiss has the engine compare a SYN that found no pinhole with what was announced,
 // and reports whether it had something to say.
 func (p *player) nearMiss(s *segment) bool {
-	if p.missed == nil {
-		return false
-	}
 	before := p.Missed
 	p.missed(p.filter.now, s.src, s.dst)
-	p.worker.Settle(p.filter.now)
 	return p.Missed > before
 }
 
