@@ -78,13 +78,3 @@ func TestWhatIsNotTakenUp(t *testing.T) {
 		}
 	}
 }
-
-// The clock starts with the file.
-func TestClock(t *testing.T) {
-	p := newPlayer(quietly)
-	k := active(t)
-	p.packet(record{at: k.packets[0].at, link: layers.LinkTypeRaw, frame: k.packets[0].ip})
-	if !p.filter.now.Equal(k.packets[0].at) {
-		t.Errorf("%v, want %v", p.filter.now, k.packets[0].at)
-	}
-}
