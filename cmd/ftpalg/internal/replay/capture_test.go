@@ -38,6 +38,7 @@ func TestUnreadableFiles(t *testing.T) {
 		{"not a capture in pcap or pcapng format", []byte("PORT 10,1,4,4,180,117\r\n")},
 		{"not a capture in pcap or pcapng format", []byte{1, 2}},
 		{"compressed: unpack it first", []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0}},
+		{"not a capture in pcap or pcapng format", []byte{0x1f}},
 		{"the file ends within its header", whole[:20]},
 		{"the file ends within its header", versionNG[:20]},
 		{"version 9", version},
