@@ -1,6 +1,7 @@
 package alg
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/ftpalg/ftpalg/alg/tcp"
@@ -12,7 +13,7 @@ func (w *Worker) packet(p *Packet) {
 	seg, err := tcp.Parse(p.Data)
 	if err != nil {
 		w.stats.Unreadable++
-		w.unread(p.ID, err == tcp.ErrExtensions)
+		w.unread(p.ID, err == tcp.ErrExtensions || err == tcp.ErrTruncated)
 		return
 	}
 	if !w.AnyChecksum && !seg.ChecksumOK() && (!w.Offload || !seg.ChecksumPartial()) {
@@ -87,7 +88,7 @@ func (w *Worker) orient(seg *tcp.Segment) (Flow, side, bool) {
 // syn acts on a SYN of a client, which the packet filter diverts where connection
 // tracking calls it new. There a session begins, and nowhere else.
 func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
-	if s != nil && s.conn.Handshake.Answered() {
+	if s != nil && (s.conn.Handshake.Answered() || s.broken && s.replied) {
 		w.forget(s, "replaced by a new connection")
 		s = nil
 	}
@@ -102,15 +103,27 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		w.astray(s, p.ID)
 		return
 	}
-	if err := s.conn.Handshake.Open(seg.Seq); err != nil {
+	err := s.conn.Handshake.Open(seg.Seq)
+	if len(seg.Payload) > 0 {
+		err = errSYNData
+	}
+	if err != nil {
 		w.notHelped(s, err.Error())
+	}
+	if len(seg.Payload) > 0 && w.Policy.DenyTLS {
+		w.drop(p.ID) // it is sent again without
+		return
 	}
 	w.accept(p.ID, nil)
 }
 
+// errSYNData: a server may read it before the handshake is done (RFC 7413).
+var errSYNData = errors.New("data in the SYN")
+
 // synAck acts on the server's answer.
 func (w *Worker) synAck(s *session, d side, seg *tcp.Segment, id uint32) {
 	if d == fromServer && seg.Has(tcp.ACK) {
+		s.replied = true
 		if err := s.conn.Answer(seg.Seq, seg.Ack); err != nil {
 			w.notHelped(s, err.Error())
 		}

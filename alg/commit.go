@@ -72,7 +72,8 @@ func (w *Worker) failed(c change, err error) {
 	e.Pinhole, e.Err = c.Pinhole, err
 	if c.Kind == OpOpen {
 		w.pending = slices.DeleteFunc(w.pending, func(p pending) bool {
-			return p.Kind == PinholeOpen && p.Session == c.session.id && p.Pinhole == c.Pinhole
+			return (p.Kind == PinholeOpen || p.Kind == PinholeClosed && !p.OpenedAt.IsZero()) &&
+				p.Session == c.session.id && p.Pinhole == c.Pinhole
 		})
 	}
 	w.tell(e)
@@ -80,7 +81,7 @@ func (w *Worker) failed(c change, err error) {
 	case OpOpen, OpClose:
 		c.until = w.now.Add(w.Policy.Timeout)
 		w.again = append(w.again, c)
-	case OpAdmit, OpRevoke, OpRelease: // the next refreshment, the time-out, and nobody's loss
+	case OpAdmit, OpRevoke, OpRelease, OpWatch: // the next refreshment, the time-out, and nobody's loss
 	}
 }
 

@@ -150,7 +150,7 @@ func (w *Worker) askUse(s *session, now time.Time) (news bool, err error) {
 	if err != nil || unused {
 		return false, err
 	}
-	a.stage, a.closedAt, s.chatter = used, now, 0
+	a.stage, a.closedAt, s.chatter = used, now, chatter{}
 	s.open.stop()
 	s.talk.Came()
 	return true, nil

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Bounds on what unfinished business may cost. They are not settings: no dialogue
@@ -16,13 +17,12 @@ const (
 	// kernel's queue, which has no more than 8192.
 	minHeld = 1 << 10
 
-	// shareClient is how many bytes of a client may pass without the server's
-	// acknowledgement. Who sends more waits.
-	shareClient = 64 << 10
-	// shareServer is how many bytes of a server are remembered without the client's. A
-	// server that sends them again, and others, can tell its client nothing that it
-	// could not have told before.
-	shareServer = 16 << 10
+	// share is how many bytes of one side may pass without an acknowledgement. They are
+	// all remembered; who would send more waits.
+	share = 64 << 10
+	// watchFrom is how many have passed when pure acknowledgements are diverted too.
+	watchFrom = 8 << 10
+	watchFor  = time.Minute
 	// allowance is the memory of streams and lines that a session has without asking.
 	allowance = 1 << 10
 	// maxMemory is what all sessions may have beyond their allowances.

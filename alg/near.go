@@ -23,16 +23,18 @@ func (w *Worker) Missed(now time.Time, from, to netip.AddrPort) {
 		return
 	}
 	a := &s.announced
+	early := a.stage != closed && !s.rules.OpenOnPort
 	var reason string
 	switch fits := a.pinhole.SourcePorts.Contains(from.Port()); {
+	case !fits && early && a.stage == waiting:
+		reason = fmt.Sprintf("the data connection came from port %d, not %v, and before the transfer command: see source_port and open_on",
+			from.Port(), a.pinhole.SourcePorts)
 	case !fits:
 		reason = fmt.Sprintf("the data connection came from port %d, not %v: see source_port", from.Port(), a.pinhole.SourcePorts)
-	case a.stage == waiting && s.rules.OpenOnPort:
-		reason = "the data connection came before the login that it needs: see require_login"
-	case a.stage == closed:
-		return // it was too late, and no setting would have helped
-	default:
+	case early:
 		reason = "the data connection came before the transfer command: see open_on"
+	default:
+		return // no setting would have helped
 	}
 	a.nearly = true
 	w.now = now

@@ -14,6 +14,7 @@ func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
 		w.notHelped(s, tcp.ErrNoAnswer.Error())
 	}
 	if s.broken {
+		s.replied = s.replied || d == fromServer
 		w.foreign(s.flow, d, seg, id)
 		return
 	}
@@ -38,11 +39,13 @@ func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
 		w.follow(s, d, seg, id)
 		return
 	}
-	w.touch(s)
 	s.conn.Streams[d.Other()].Ack(seg.Ack)
 	w.place(s, d, seg, id)
 	w.retry(s)
-	w.account(s)
+	if !s.gone {
+		w.touch(s)
+		w.account(s)
+	}
 }
 
 // reads reports whether the bytes of a session whose dialogue is not followed are of
@@ -78,12 +81,8 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 		}
 		return
 	case tcp.Forgotten:
-		// A server may tell its client what it likes: it opens no more by it than it
-		// could anyway. A client that is policed must not get past.
-		if d == fromClient {
-			w.conflict(s, id)
-			return
-		}
+		w.conflict(s, id)
+		return
 	case tcp.Conflict:
 		if len(seg.Payload) != 1 || tcp.Diff(seg.Seq, stream.Next()) != -1 {
 			w.conflict(s, id)
@@ -95,8 +94,8 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 		w.pass(seg, id, true)
 		return
 	}
-	if d == fromClient && len(fresh) > 0 && !w.mayTake(stream, len(fresh)) {
-		w.stats.Unheld++ // it is sent again, and by then the server may have acknowledged more
+	if len(fresh) > 0 && !w.mayTake(s, stream, len(fresh)) {
+		w.stats.Unheld++ // it is sent again, and by then more will have been acknowledged
 		w.drop(id)
 		return
 	}
@@ -118,11 +117,15 @@ func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
 	w.pass(seg, id, changed)
 }
 
-// mayTake reports whether more bytes of a client may pass, which have to be remembered
-// until the server has acknowledged them.
-func (w *Worker) mayTake(stream *tcp.Stream, n int) bool {
+// mayTake reports whether more bytes may pass, which have to be remembered until they are
+// acknowledged. Pure acknowledgements are diverted only where so much waits for them.
+func (w *Worker) mayTake(s *session, stream *tcp.Stream, n int) bool {
 	unacked := stream.Unacked() + n
-	return unacked <= shareClient && (unacked <= allowance || !w.Limits.crowded())
+	if now := w.now.UnixNano(); unacked > watchFrom && now > s.watched {
+		s.watched = now + int64(watchFor/2)
+		w.change(s, Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
+	}
+	return unacked <= share && (unacked <= allowance || !w.Limits.crowded())
 }
 
 // take reads the next bytes of one side, and reports whether it changed any of them.
@@ -131,20 +134,14 @@ func (w *Worker) take(s *session, d side, seg *tcp.Segment, fresh []byte) (chang
 	if d == fromClient && w.Policy.DenyTLS {
 		arrived = w.deny(s, fresh)
 	}
-	most := shareClient
-	if d == fromServer {
-		if most = shareServer; w.Limits.crowded() {
-			most = 0
-		}
-	}
 	stream := &s.conn.Streams[d]
 	if arrived == nil {
-		stream.Take(fresh, nil, most)
-		w.read(s, d, fresh, seg.Has(tcp.URG))
+		stream.Take(fresh, nil)
+		w.read(s, d, fresh, fresh, seg.Has(tcp.URG))
 		return false
 	}
-	stream.Take(arrived, fresh, most)
-	w.read(s, d, arrived, seg.Has(tcp.URG))
+	stream.Take(arrived, fresh)
+	w.read(s, d, arrived, fresh, seg.Has(tcp.URG))
 	return true
 }
 
@@ -162,13 +159,20 @@ func (w *Worker) deny(s *session, fresh []byte) (arrived []byte) {
 			arrived = bytes.Clone(fresh)
 		}
 		fresh[i] = refused
-		w.chat(s, w.event(s, AuthTLS, "AUTH was turned into another command, as the policy has it"))
 	}
 	return arrived
 }
 
-// read takes the next bytes of one side to its lines, and each line to the dialogue.
-func (w *Worker) read(s *session, d side, b []byte, urgent bool) {
+// tellDenied tells of a line, or the part of one, that did not go out as it came.
+func (w *Worker) tellDenied(s *session, came, went []byte) {
+	if w.Policy.DenyTLS && !bytes.Equal(came, went) {
+		w.chat(s, w.event(s, AuthTLS, "AUTH was turned into another command, as the policy has it"))
+	}
+}
+
+// read takes the next bytes of one side, which go out as sent, to its lines, and each line
+// to the dialogue.
+func (w *Worker) read(s *session, d side, b, sent []byte, urgent bool) {
 	end := ftp.LF
 	if d == fromServer {
 		end = ftp.CRLF
@@ -179,7 +183,8 @@ func (w *Worker) read(s *session, d side, b []byte, urgent bool) {
 			s.text[d].Urgent()
 		}
 		line, n, whole := s.text[d].Next(b, end)
-		b = b[n:]
+		w.tellDenied(s, b[:n], sent[:n])
+		b, sent = b[n:], sent[n:]
 		if !whole {
 			break
 		}
@@ -191,6 +196,7 @@ func (w *Worker) read(s *session, d side, b []byte, urgent bool) {
 		w.decide(s, w.said)
 	}
 	if len(b) > 0 && !s.gone {
+		w.tellDenied(s, b, sent)
 		w.prove(s, d, b)
 	}
 	w.vouch(s)
@@ -313,9 +319,6 @@ func (w *Worker) unhold(s *session, h tcp.Waiting) { w.Limits.release(s.client, 
 
 // account counts the session's memory beyond its allowance.
 func (w *Worker) account(s *session) {
-	if s.gone {
-		return
-	}
 	now := max(s.held()-allowance, 0)
 	if now != s.memory {
 		w.Limits.remember(int64(now - s.memory))
@@ -324,11 +327,10 @@ func (w *Worker) account(s *session) {
 }
 
 // shrink gives back the memory of a session that is silent: all but a few bytes, and
-// those of the client that the server has not acknowledged.
+// those that were not acknowledged.
 func (w *Worker) shrink(s *session) {
-	s.conn.Streams[fromClient].Trim(false)
-	s.conn.Streams[fromServer].Trim(true)
 	for d := range s.text {
+		s.conn.Streams[d].Trim()
 		s.text[d].Shorten()
 	}
 	w.account(s)

@@ -35,10 +35,12 @@ type session struct {
 	condemned  bool    // nothing of it passes any more
 	strayed    bool    // that packets came by a wrong way was told
 	broken     bool    // the numbers of the connection are not certain
+	replied    bool    // the server has sent something
+	watched    int64   // until then the receiver's pure acknowledgements are diverted
 	awaited    [2]bool // taken up after a clean stop: that side's next bytes must continue exactly
 	vouched    bool    // connection tracking says that it may be taken up again
-	chatter    uint16  // events since a connection was admitted
-	memory     int     // counted in Limits
+	chatter    chatter
+	memory     int // counted in Limits
 	announced  announced
 	encryption encryption
 

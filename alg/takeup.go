@@ -11,7 +11,7 @@ import (
 )
 
 // takeUp begins the session of a flow that is vouched for, but of which nothing else is
-// known: the daemon crashed. Lines are read from the next one on.
+// known: the daemon crashed.
 func (w *Worker) takeUp(flow Flow, d side, seg *tcp.Segment, p *Packet) *session {
 	way := pathOf(p)
 	if d == fromServer {
@@ -24,7 +24,6 @@ func (w *Worker) takeUp(flow Flow, d side, seg *tcp.Segment, p *Packet) *session
 	s.talk = dialogue.TakenUp()
 	numbers := [2]uint32{seg.Seq, seg.Ack}
 	s.conn.TakeUp(numbers[d], numbers[d.Other()])
-	s.text[fromClient].Lose()
 	s.text[fromServer].Lose()
 	s.vouched = true
 	w.handshaking.set(&s.life, w.now.UnixNano()) // until something is proven

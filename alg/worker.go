@@ -8,7 +8,7 @@ import (
 
 // How long sessions are remembered without a packet.
 const (
-	handshaking = 2 * time.Minute    // until the server greets
+	handshaking = 60 * time.Second   // until the server greets
 	loggingIn   = 10 * time.Minute   // until the client is logged in; servers give less
 	normally    = 5 * 24 * time.Hour // as long as conntrack remembers the flow by default
 	ending      = 60 * time.Second   // of what was condemned
@@ -195,20 +195,24 @@ func (w *Worker) event(s *session, k Kind, reason string) Event {
 // tell has the sink told with the end of this batch.
 func (w *Worker) tell(e Event) { w.pending = append(w.pending, pending{Event: e}) }
 
-// mayTell bounds what an attacker could have told as often as he likes: events between two
-// connections that were admitted.
-func (w *Worker) mayTell(s *session) bool {
-	const many = 256
-	s.chatter = min(s.chatter+1, many+2)
-	if s.chatter == many+1 {
-		w.tell(w.event(s, Overload, "too many events: no more are told until a connection is admitted"))
-	}
-	return s.chatter <= many
+// chatter counts events of a session between two connections that were admitted.
+type chatter struct {
+	refusals, announcements uint16
 }
 
-// chat tells an event of which there may be too many.
+// chat tells an event that an attacker could have told as often as he likes, if that has
+// not been told too often.
 func (w *Worker) chat(s *session, e Event) {
-	if w.mayTell(s) {
-		w.tell(e)
+	n, many := &s.chatter.refusals, uint16(64)
+	switch e.Kind {
+	case PinholeAnnounced, PinholeOpen, PinholeClosed:
+		n, many = &s.chatter.announcements, 256
 	}
+	switch {
+	case *n < many:
+		w.tell(e)
+	case *n == many:
+		w.tell(w.event(s, Overload, "too many events: no more are told until a connection is admitted"))
+	}
+	*n = min(*n+1, many+1)
 }

@@ -12,11 +12,11 @@ import (
 
 var (
 	active4 = alg.Pinhole{
-		Mode: alg.Active, Source: netip.MustParseAddr("10.2.5.5"), SourcePort: 20,
+		Mode: alg.Active, Source: netip.MustParseAddr("10.2.5.5"), SourcePorts: port20,
 		Dest: netip.MustParseAddrPort("10.1.4.4:46197"),
 	}
 	active6 = alg.Pinhole{
-		Mode: alg.Active, Source: netip.MustParseAddr("fd00:2::5"), SourcePort: 20,
+		Mode: alg.Active, Source: netip.MustParseAddr("fd00:2::5"), SourcePorts: port20,
 		Dest: netip.MustParseAddrPort("[fd00:1::4]:46197"),
 	}
 	passive4 = alg.Pinhole{
@@ -113,10 +113,10 @@ func TestOpenAndClose(t *testing.T) {
 func TestOpenAnySourcePort(t *testing.T) {
 	inNamespace(t)
 	cfg := defaults()
-	cfg.SourcePort = 0
+	cfg.SourcePorts = []alg.Ports{{}}
 	table := install(t, cfg, probe(t))
 	p := active4
-	p.SourcePort = 0
+	p.SourcePorts = alg.Ports{}
 	commit(t, table, opened(p))
 	wantUnused(t, table, p, true)
 	if got := elements(t, "activeany4"); !strings.HasPrefix(got, "10.2.5.5 . 10.1.4.4 . 46197 ") {

@@ -13,8 +13,8 @@ import (
 	"github.com/ftpalg/ftpalg/alg"
 )
 
-// The dialogue is diverted from the SYN/ACK to the FIN of both sides, on one queue, and
-// pure ACKs are not. A released connection is left alone, until a new one takes its
+// The dialogue is diverted from the SYN to the FIN of both sides, on one queue, and
+// pure ACKs are not. Of a released connection the end alone is, until a new one takes its
 // place.
 func TestDivert(t *testing.T) {
 	for _, flow := range []alg.Flow{control4, control6} {
@@ -37,7 +37,7 @@ func TestDivert(t *testing.T) {
 			}
 
 			c := n.client.dial(t, flow.Client, flow.Server, true)
-			segs := l.want(t, "handshake", "21>50000 flags 0x12 payload 0")
+			segs := l.want(t, "handshake", "50000>21 flags 0x2 payload 0", "21>50000 flags 0x12 payload 0")
 			echo(t, c)
 			segs = append(segs, l.want(t, "echo", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")...)
 
@@ -46,7 +46,7 @@ func TestDivert(t *testing.T) {
 			l.want(t, "released")
 			released(true)
 			c.Close()
-			l.want(t, "released, and its end")
+			l.want(t, "released, and its end", "50000>21 flags 0x11 payload 0", "21>50000 flags 0x11 payload 0")
 			for _, s := range segs {
 				if s.queue != segs[0].queue {
 					t.Errorf("%v came to queue %d, the handshake to %d", s, s.queue, segs[0].queue)
@@ -55,7 +55,8 @@ func TestDivert(t *testing.T) {
 
 			commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: flow})
 			c = n.client.dial(t, flow.Client, flow.Server, true)
-			l.want(t, "a new connection between the same ends", "21>50000 flags 0x12 payload 0")
+			l.want(t, "a new connection between the same ends",
+				"50000>21 flags 0x2 payload 0", "21>50000 flags 0x12 payload 0")
 			released(false)
 			echo(t, c)
 			l.want(t, "its echo", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
@@ -156,7 +157,7 @@ func TestDivertNoClientFromControlPort(t *testing.T) {
 
 	n.server.listen(t, control4.Server)
 	echo(t, n.client.dial(t, port(control4.Client, 21), control4.Server, true))
-	l.want(t, "from port 21 to port 21", "21>21 flags 0x12 payload 0",
+	l.want(t, "from port 21 to port 21", "21>21 flags 0x2 payload 0", "21>21 flags 0x12 payload 0",
 		"21>21 flags 0x10 payload 5", "21>21 flags 0x10 payload 5")
 }
 
@@ -212,7 +213,7 @@ func TestSingleHost(t *testing.T) {
 	n.server.listen(t, control4.Server)
 	c := n.client.dial(t, control4.Client, control4.Server, true)
 	echo(t, c)
-	l.want(t, "control connection", "21>50000 flags 0x12 payload 0",
+	l.want(t, "control connection", "50000>21 flags 0x2 payload 0", "21>50000 flags 0x12 payload 0",
 		"50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
 
 	for _, p := range []alg.Pinhole{active4, active6, passive4, passive6} {
@@ -220,7 +221,7 @@ func TestSingleHost(t *testing.T) {
 		if p.Mode == alg.Passive {
 			src, dst = n.client, n.server
 		}
-		from := netip.AddrPortFrom(p.Source, p.SourcePort)
+		from := netip.AddrPortFrom(p.Source, p.SourcePorts.First)
 		dst.listen(t, p.Dest)
 		src.dial(t, from, p.Dest, false)
 		commit(t, table, opened(p))

@@ -35,7 +35,7 @@ func TestCommitRefuses(t *testing.T) {
 			op.Pinhole.Source = netip.MustParseAddr("::ffff:10.2.5.5")
 			op.Pinhole.Dest = netip.MustParseAddrPort("[::ffff:10.1.4.4]:46197")
 		}),
-		"any source port":  with(func(op *alg.Op) { op.Pinhole.SourcePort = 0 }),
+		"any source port":  with(func(op *alg.Op) { op.Pinhole.SourcePorts = alg.Ports{} }),
 		"passive, port":    with(func(op *alg.Op) { op.Pinhole.Mode = alg.Passive }),
 		"unknown":          {Kind: 99},
 		"flow of nothing":  {Kind: alg.OpRelease},

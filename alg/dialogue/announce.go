@@ -118,7 +118,7 @@ func (d *Dialogue) want(t *Terms, out []Decision) []Decision {
 	case d.mayOpen(t):
 		d.live.State, d.wanted = Opened, false
 		return append(out, Decision{Act: Open, Announcement: d.live})
-	case d.due.has(login):
+	case d.lettingIn():
 		d.wanted = true
 		return out
 	}
@@ -131,8 +131,11 @@ const nobody = "nobody is logged in"
 
 // mayOpen reports whether the login, where one is needed, is there and stays.
 func (d *Dialogue) mayOpen(t *Terms) bool {
-	return !t.RequireLogin || d.loggedIn && !d.due.has(login) && !d.due.has(rein)
+	return !t.RequireLogin || d.loggedIn && !d.due.has(user) && !d.due.has(rein)
 }
+
+// lettingIn reports whether a reply is due that may let the client in.
+func (d *Dialogue) lettingIn() bool { return d.due.has(user) || d.due.has(login) }
 
 // admits checks an announcement against the rules, and says why it fails them.
 func (d *Dialogue) admits(t *Terms, a Announcement) (refusal Decision, ok bool) {
@@ -147,7 +150,7 @@ func (d *Dialogue) admits(t *Terms, a Announcement) (refusal Decision, ok bool) 
 		refusal = refuse(a, "a denied port")
 		refusal.Violation = true
 		return refusal, false
-	case !d.mayOpen(t) && !d.due.has(login):
+	case !d.mayOpen(t) && !d.lettingIn():
 		return refuse(a, nobody), false
 	}
 	return Decision{}, true

@@ -17,8 +17,8 @@ var (
 const form = 1
 
 // flags are the dialogue's yes and no, in the order in which they are written.
-func (d *Dialogue) flags() [6]*bool {
-	return [...]*bool{&d.loggedIn, &d.spoken, &d.unproven, &d.noMore, &d.wanted, &d.came}
+func (d *Dialogue) flags() [7]*bool {
+	return [...]*bool{&d.loggedIn, &d.spoken, &d.unproven, &d.midway, &d.noMore, &d.wanted, &d.came}
 }
 
 // AppendBinary appends the dialogue as bytes, for UnmarshalBinary. It never fails.
@@ -50,7 +50,7 @@ func (d *Dialogue) AppendBinary(b []byte) ([]byte, error) {
 // dialogue is not changed then.
 func (d *Dialogue) UnmarshalBinary(b []byte) error {
 	const head, perEntry, announced = 7, 4, 5
-	if len(b) < head+1 || b[0] != form || phase(b[1]) > over || b[2] >= 1<<6 || doubt(b[3]) > takenUp || b[4] > maxDue {
+	if len(b) < head+1 || b[0] != form || phase(b[1]) > over || b[2] >= 1<<7 || doubt(b[3]) > takenUp || b[4] > maxDue {
 		return ftp.ErrEncoding
 	}
 	var n Dialogue

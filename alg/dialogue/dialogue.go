@@ -22,6 +22,7 @@ type Dialogue struct {
 	loggedIn bool
 	spoken   bool // a command was read
 	unproven bool // taken up in its middle: no command has had its reply yet
+	midway   bool // the client's first line may be the rest of one
 	noMore   bool // EPSV ALL: no PORT, EPRT or PASV will come
 	doubt    doubt
 	replies  ftp.Replies
@@ -35,7 +36,7 @@ type Dialogue struct {
 // is logged in: the daemon crashed in its middle. It is helped in active mode, after one
 // command and its reply.
 func TakenUp() Dialogue {
-	return Dialogue{phase: talking, loggedIn: true, spoken: true, unproven: true, doubt: takenUp}
+	return Dialogue{phase: talking, loggedIn: true, spoken: true, unproven: true, midway: true, doubt: takenUp}
 }
 
 // LoggedIn reports whether the client is logged in.
@@ -56,7 +57,10 @@ func (d *Dialogue) Resting() bool { return d.Followed() && d.loggedIn && d.doubt
 
 // Trusted reports whether the dialogue is FTP, logged in and believed in all it says:
 // one that may be taken up again though its last lines were not seen.
-func (d *Dialogue) Trusted() bool { return d.phase == talking && d.loggedIn && d.doubt == none }
+func (d *Dialogue) Trusted() bool {
+	return d.phase == talking && d.loggedIn && d.doubt == none &&
+		!d.due.has(user) && !d.due.has(rein) && !d.due.has(auth)
+}
 
 // Live returns the announcement that is live; its State is None where there is none.
 func (d *Dialogue) Live() Announcement { return d.live }
@@ -143,6 +147,10 @@ func (d *Dialogue) Command(t *Terms, l ftp.Line, out []Decision) []Decision {
 		return d.end("a Telnet command in a line", out)
 	}
 	d.spoken = true
+	if d.midway {
+		d.midway = false
+		return d.first(c, out)
+	}
 	if why := unread(l, c); why != "" {
 		return d.unread(c, why, out)
 	}
@@ -152,6 +160,16 @@ func (d *Dialogue) Command(t *Terms, l ftp.Line, out []Decision) []Decision {
 		flags = optional // some servers have one reply for both
 	}
 	return d.push(k, flags, out)
+}
+
+// first acts on the first line of a dialogue that was taken up in its middle. The line may
+// be a part of one, so that it is FTP is all that is taken from it.
+func (d *Dialogue) first(c ftp.Command, out []Decision) []Decision {
+	switch c.Verb {
+	case ftp.User, ftp.Pass, ftp.Acct, ftp.Rein, ftp.Auth, ftp.Adat:
+		return d.end("taken up in the middle of a login", out)
+	}
+	return d.push(plain, 0, out)
 }
 
 // unread says why a command is not acted on, or nothing.
@@ -187,13 +205,13 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (kind, []Dec
 	out = d.names(c, out)
 	switch c.Verb {
 	case ftp.User:
-		return login, d.leave("a new USER", out)
+		return user, d.Withdraw("a new USER", out)
 	case ftp.Pass, ftp.Acct:
 		return login, out
 	case ftp.Rein:
-		return rein, d.leave("REIN", out)
+		return rein, d.Withdraw("REIN", out)
 	case ftp.Quit:
-		return quit, d.leave("QUIT", out)
+		return plain, d.Withdraw("QUIT", out)
 	case ftp.Abor:
 		had := d.due.has(transfer)
 		out = d.Withdraw("ABOR", out)
@@ -226,15 +244,6 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (kind, []Dec
 		return transfer, d.transfer(t, out)
 	}
 	return plain, out
-}
-
-// leave ends the announcement for a command that ends the use of it, but not where a
-// transfer was asked for before: that one is still served.
-func (d *Dialogue) leave(reason string, out []Decision) []Decision {
-	if d.due.hasLive(transfer) {
-		return out
-	}
-	return d.Withdraw(reason, out)
 }
 
 func (d *Dialogue) push(k kind, flags uint8, out []Decision) []Decision {

@@ -5,7 +5,8 @@ type kind uint8
 
 const (
 	plain kind = iota
-	login      // USER, PASS, ACCT
+	user       // USER
+	login      // PASS, ACCT
 	rein
 	auth
 	adat
@@ -17,7 +18,6 @@ const (
 	noop
 	stat
 	abor
-	quit
 	empty // a line without a command
 )
 
@@ -136,7 +136,7 @@ func fits(k kind, code int) bool {
 	case transfer:
 		return code == 225 || code == 226 || code == 250 || code >= 400
 	case noop:
-		return code == 200
+		return code < 300 && !fits(transfer, code)
 	case stat:
 		return code == 211 || code == 212 || code == 213
 	case abor:
@@ -158,16 +158,6 @@ func (d *due) first(k kind) int {
 }
 
 func (d *due) has(k kind) bool { return d.first(k) >= 0 }
-
-// hasLive reports whether a command of the kind waits whose reply is of interest.
-func (d *due) hasLive(k kind) bool {
-	for i := range int(d.n) {
-		if d.entries[i].kind == k && d.entries[i].flags&stale == 0 {
-			return true
-		}
-	}
-	return false
-}
 
 // settle makes the commands about the live announcement stale: another will take its place.
 func (d *due) settle() {

@@ -75,15 +75,13 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 		return out
 	}
 	switch k {
-	case login:
+	case user, login:
 		out = d.letIn(t, r, out)
 	case rein:
 		if r.Completed() {
 			d.loggedIn, d.noMore = false, false
 			out = d.Withdraw("REIN", out)
 		}
-	case quit:
-		out = d.Withdraw("QUIT", out)
 	case epsvAll:
 		d.noMore = r.Completed()
 	case auth:

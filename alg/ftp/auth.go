@@ -33,7 +33,12 @@ func (a *AuthScanner) Next(b byte) bool {
 	case b == telnetIAC:
 		a.telnet = begun
 		return false
-	case a.letters == past || b == 0 || b == telnetDM && a.letters == 0:
+	case b == 0: // to some servers a line ends there
+		if a.letters == past {
+			a.letters = 0
+		}
+		return false
+	case a.letters == past || b == telnetDM && a.letters == 0:
 		return false
 	case a.letters == 0 && (b == ' ' || b == '\t' || b == '\r' || b == '\v' || b == '\f'):
 		return false

@@ -21,6 +21,7 @@ func TestAuthScanner(t *testing.T) {
 		{"\x00A\x00U\x00T\x00H", []int{7}},
 		{" \t AUTH", []int{6}},
 		{strings.Repeat("\xff\xf1", 3000) + "AUTH", []int{6003}},
+		{"NOOP\x00AUTH", []int{8}},
 		{"AUT\n\rH", nil},
 		{"SITE AUTH\r\n", nil},
 		{"AUTX TLS\r\nNOOP\r\n", nil},

@@ -137,13 +137,13 @@ func (s *Stream) forgot(seq, end uint32) bool {
 }
 
 // Take notes that bytes passed: those that Place returned, and those that went out in
-// their place, nil where they are the same. Of what the receiver has not acknowledged,
-// the last most bytes are remembered: it is for the caller not to take more where none
-// must be forgotten. A FIN takes a number as a byte does: see [Stream.Finish].
-func (s *Stream) Take(in, out []byte, most int) {
+// their place, nil where they are the same. All that the receiver has not acknowledged is
+// remembered, so the caller bounds what is taken. A FIN takes a number as a byte does: see
+// [Stream.Finish].
+func (s *Stream) Take(in, out []byte) {
+	s.forget(len(s.past) - max(s.Unacked(), keep))
 	s.next += uint32(len(in))
 	s.expired, s.claimed = 0, 0
-	s.forget(len(s.past) - max(min(s.Unacked()-len(in), most-len(in)), keep))
 	if out == nil {
 		out = in
 	} else if s.sent == nil {
@@ -156,7 +156,6 @@ func (s *Stream) Take(in, out []byte, most int) {
 	if s.sent != nil {
 		s.sent = grow(s.sent, out)
 	}
-	s.forget(len(s.past) - max(most, keep))
 }
 
 // grow appends. Short memories grow to the byte: a hundred thousand idle connections
@@ -171,7 +170,7 @@ func grow(b, more []byte) []byte {
 
 // Finish notes the sender's FIN.
 func (s *Stream) Finish() {
-	s.Take([]byte{0}, nil, s.Unacked()+1)
+	s.Take([]byte{0}, nil)
 	s.finished = true
 }
 
@@ -213,12 +212,9 @@ func (s *Stream) Expire(seq uint32) {
 }
 
 // Trim gives back memory of bytes that the receiver has, but for the few that are always
-// remembered, and, where all is true, also of those that it may not have.
-func (s *Stream) Trim(all bool) {
-	want := keep
-	if !all {
-		want = max(s.Unacked(), keep)
-	}
+// remembered.
+func (s *Stream) Trim() {
+	want := max(s.Unacked(), keep)
 	if len(s.past) <= want && cap(s.past) <= 2*want {
 		return
 	}

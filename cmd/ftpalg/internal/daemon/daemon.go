@@ -79,8 +79,8 @@ func (d *daemon) start() error {
 	if err := d.ensureAnchor(); err != nil {
 		return err
 	}
-	if d.config.Metrics != "" {
-		d.log.Warn("metrics.listen is set, but this version serves no metrics", "listen", d.config.Metrics)
+	for _, w := range d.config.Warnings {
+		d.log.Warn(w)
 	}
 	if d.config.Socket != "" {
 		// FTP is served without it too; another network namespace may have it.
@@ -141,7 +141,7 @@ func (d *daemon) makeWorkers() error {
 		Sink:     d.events.sink,
 		Limits:   alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
 	}
-	flows, err := conntrack.Open()
+	flows, err := conntrack.Open(d.config.Label + 1)
 	if err != nil {
 		d.log.Warn("the traffic of data connections will not be known", "error", err)
 	} else {
