@@ -155,15 +155,15 @@ func TestNamedPorts(t *testing.T) {
 func TestExposure(t *testing.T) {
 	const hour = 3600
 	for name, c := range map[string]struct {
-		column           column
+		column           *column
 		stranger, server Exposure
 	}{
-		"nothing":              {column{}, Exposure{}, Exposure{}},
-		"a pinhole":            {column{transfer: time.Second}, Exposure{}, Exposure{1, 1, 1}},
-		"left open":            {column{transfer: time.Second, refused: time.Minute}, Exposure{}, Exposure{1, 61, 61}},
-		"left open to anybody": {column{refused: time.Minute, stolen: true}, Exposure{1, 60, 60}, Exposure{1, 60, 60}},
-		"always":               {column{scanned: 10, served: 20, transfer: time.Second}, Exposure{10, hour, 10 * hour}, Exposure{20, hour, 20 * hour}},
-		"always to the server": {column{served: 20}, Exposure{}, Exposure{20, hour, 20 * hour}},
+		"nothing":              {&column{}, Exposure{}, Exposure{}},
+		"a pinhole":            {&column{transfer: time.Second}, Exposure{}, Exposure{1, 1, 1}},
+		"left open":            {&column{transfer: time.Second, refused: time.Minute}, Exposure{}, Exposure{1, 61, 61}},
+		"left open to anybody": {&column{refused: time.Minute, stolen: true}, Exposure{1, 60, 60}, Exposure{1, 60, 60}},
+		"always":               {&column{scanned: 10, served: 20, transfer: time.Second}, Exposure{10, hour, 10 * hour}, Exposure{20, hour, 20 * hour}},
+		"always to the server": {&column{served: 20}, Exposure{}, Exposure{20, hour, 20 * hour}},
 	} {
 		if got := c.column.exposure(); got != c.stranger {
 			t.Errorf("%s: a stranger has %+v, want %+v", name, got, c.stranger)
@@ -171,7 +171,7 @@ func TestExposure(t *testing.T) {
 		if got := c.column.toServer(); got != c.server {
 			t.Errorf("%s: the server has %+v, want %+v", name, got, c.server)
 		}
-		if about := c.column.about(); (c.column.transfer+c.column.refused > 0 && c.column.scanned == 0) != strings.Contains(about, " open for ") {
+		if about := c.column.about(); (c.column.transfer+c.column.refused > 0 && c.column.served == 0) != strings.Contains(about, " open for ") {
 			t.Errorf("%s: %s", name, about)
 		}
 	}

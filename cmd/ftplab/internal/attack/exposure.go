@@ -48,6 +48,8 @@ func (c *column) about() string {
 	switch {
 	case c.scanned > 0:
 		made = fmt.Sprintf("The %d ports were reached while there was no FTP session at all: they are open all the time.", c.scanned)
+	case c.served > 0:
+		made = fmt.Sprintf("The server reached %d ports while there was no FTP session at all: they are open to it all the time.", c.served)
 	case c.refused > 0:
 		made = fmt.Sprintf("The transfer left its port open for %.2f ms, an announcement that the server refused left another open for %.0f s, %s.",
 			milliseconds(c.transfer), c.refused.Seconds(), whom)
