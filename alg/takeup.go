@@ -89,10 +89,8 @@ func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
 		if err != nil || !ok {
 			continue
 		}
-		// What is announced is closed with the stop; what follows from that is said to no
-		// one but the dialogue that is saved.
 		kept := s.talk
-		kept.Withdraw("ftpalg stops", nil)
+		kept.Suspend()
 		saved = append(saved, Saved{Flow: s.flow, ID: id, Data: s.save(&kept)})
 	}
 	return w.Stop(now), saved
@@ -135,6 +133,10 @@ func (w *Worker) resume(v Saved) *session {
 	w.begun(s, "taken up again")
 	if s.gone {
 		return nil
+	}
+	if live := s.talk.Live(); live.State != dialogue.None {
+		s.announced = announced{pinhole: w.pinholeOf(s, live), known: true}
+		w.nearby[s.near()] = s
 	}
 	w.vouch(s)
 	w.account(s)

@@ -70,11 +70,16 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 	case alg.OpOpen, alg.OpClose:
 		return t.changePinhole(op, seq, ack)
 	case alg.OpRelease:
-		if err := e.flow(op.Flow); err != nil {
+		if err := e.flow(setReleased, op.Flow); err != nil {
 			return err
 		}
 		t.add(&e, seq, ack)
 		return nil
+	case alg.OpWatch:
+		if err := e.flow(setWatched, op.Flow); err != nil || !t.caps.InnerHeader {
+			return err
+		}
+		return t.put(&e, op.Timeout, seq, ack)
 	case alg.OpAdmit, alg.OpRevoke:
 		if err := e.admitted(op.Range, t.ftps); err != nil {
 			return err

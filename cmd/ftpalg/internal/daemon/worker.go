@@ -50,15 +50,15 @@ func (w *worker) handle(packets []queue.Packet) error {
 			return err
 		}
 	}
-	if now.Sub(w.ticked) < tickEvery {
-		return nil
-	}
-	w.ticked = now
 	select {
 	case question := <-w.asked:
 		question()
 	default:
 	}
+	if now.Sub(w.ticked) < tickEvery {
+		return nil
+	}
+	w.ticked = now
 	return w.answer(now, w.alg.Tick(now))
 }
 
