@@ -93,8 +93,8 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 	return fmt.Errorf("operation %d: %w", op.Kind, unix.EINVAL)
 }
 
-// changePinhole opens or closes a pinhole. Its transfer is given twice the time, as it may begin in the
-// last moment of the pinhole's, and its SYN be repeated after that.
+// changePinhole opens or closes a pinhole. Its transfer is given twice the time, as it may
+// begin in the last moment of the pinhole's, and its SYN be repeated after that.
 func (t *Table) changePinhole(op *alg.Op, seq uint32, ack uint16) error {
 	var e, transfer element
 	if err := e.pinhole(op.Pinhole, t.active); err != nil {

@@ -8,8 +8,8 @@ package nft
 // conntrack calls new: any other may be forged, and is never diverted.
 //
 // What conntrack calls invalid is diverted like the rest, by its ports alone: its
-// receiver may think better of it. Fragments are whole here, as the `ct state` of the other chain turns on the
-// reassembly that conntrack needs (nf_ct_netns_get).
+// receiver may think better of it. Fragments are whole here, as the `ct state` of the other
+// chain turns on the reassembly that conntrack needs (nf_ct_netns_get).
 func newDivert(cfg Config, caps Caps) (commands, replies chain) {
 	divert := queue(cfg, caps)
 	commands, replies = chain{name: chainCommands}, chain{name: chainReplies}

@@ -95,16 +95,21 @@ func TestForgedSYN(t *testing.T) {
 				n.server.listen(t, flow.Server)
 				c := n.client.dial(t, flow.Client, flow.Server, true)
 				echo(t, c)
-				commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: flow})
-				l.take()
 				passed := n.gateway.counts(t, "passed", "hook forward priority 50",
 					"tcp flags & (fin|syn|rst|ack) == syn ct state != new", "drop")
-				for _, data := range [][]byte{nil, []byte("USER x\r\n")} {
-					n.client.send(t, flow.Client, flow.Server, 12345, syn, data...)
-					n.server.send(t, flow.Server, flow.Client, 12345, syn, data...)
+				forge := func(what string) {
+					t.Helper()
+					l.take()
+					for _, data := range [][]byte{nil, []byte("USER x\r\n")} {
+						n.client.send(t, flow.Client, flow.Server, 12345, syn, data...)
+						n.server.send(t, flow.Server, flow.Client, 12345, syn, data...)
+					}
+					l.want(t, what)
+					wantCount(t, what+": what the operator accepted", passed, 4)
 				}
-				l.want(t, "forged SYNs of both ends")
-				wantCount(t, "SYNs that the operator accepted", passed, 4)
+				forge("forged SYNs of both ends")
+				commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: flow})
+				forge("after the release")
 				n.gateway.do(t, func() {
 					set := "released4"
 					if flow.Client.Addr().Is6() {
@@ -130,6 +135,20 @@ func TestDivertSYN(t *testing.T) {
 	l.want(t, "SYNs", "50000>21 flags 0x2 payload 0", "50000>21 flags 0x2 payload 0", "50000>21 flags 0x2 payload 4")
 }
 
+// expires returns what is left of the time of a set's only element.
+func (h *host) expires(t *testing.T, set string) time.Duration {
+	t.Helper()
+	var list string
+	h.do(t, func() { list = nft(t, "list", "set", "inet", "ftpalg", set) })
+	_, left, _ := strings.Cut(list, "expires ")
+	left, _, _ = strings.Cut(left, " ")
+	d, err := time.ParseDuration(left)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, list)
+	}
+	return d
+}
+
 // A packet of a released connection starts its hour anew.
 func TestReleasedIsRefreshed(t *testing.T) {
 	n, table := newGateway(t, func(*Config, *Caps) {})
@@ -138,17 +157,7 @@ func TestReleasedIsRefreshed(t *testing.T) {
 	c := n.client.dial(t, control4.Client, control4.Server, true)
 	echo(t, c)
 	l.take()
-	expires := func() time.Duration {
-		var list string
-		n.gateway.do(t, func() { list = nft(t, "list", "set", "inet", "ftpalg", "released4") })
-		_, left, _ := strings.Cut(list, "expires ")
-		left, _, _ = strings.Cut(left, " ")
-		d, err := time.ParseDuration(left)
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, list)
-		}
-		return d
-	}
+	expires := func() time.Duration { return n.gateway.expires(t, "released4") }
 	commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: control4})
 	time.Sleep(500 * time.Millisecond)
 	silent := expires()

@@ -51,7 +51,7 @@ func TestPlacement(t *testing.T) {
 	}
 }
 
-// The chains follow the operator's, each time in one transaction, and what the sets have stays.
+// The chains follow the operator's, each time in one transaction, and the sets stay.
 func TestFollow(t *testing.T) {
 	for _, owner := range []bool{true, false} {
 		inNamespace(t)
