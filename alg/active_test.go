@@ -1,16 +1,18 @@
-package alg
+package alg_test
 
 import (
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 const (
 	port46197 = "PORT 10,1,4,4,180,117"
 	ok200     = "200 PORT command successful. Consider using PASV."
+	ok227     = "227 Entering Passive Mode (10,2,5,5,180,117)."
 )
 
 func TestActiveTransferOpensAtTheTransferCommandAndClosesAt226(t *testing.T) {
@@ -43,7 +45,7 @@ func TestEveryTransferCommandOpens(t *testing.T) {
 		x.c(port46197)
 		x.s(ok200)
 		x.c(verb)
-		if !x.kernel.open[x.hole(46197)] {
+		if !x.kernel.open(x.hole(46197)) {
 			t.Errorf("%s opened nothing", verb)
 		}
 	}
@@ -88,7 +90,7 @@ func TestWhatClosesAnUnusedPinhole(t *testing.T) {
 			x.wantOpen(x.hole(46197))
 			end(x)
 			x.wantOpen()
-			if x.count(PinholeClosed) != 1 {
+			if x.count(alg.PinholeClosed) != 1 {
 				t.Errorf("not told once that it closed:\n%s", x.told())
 			}
 		})
@@ -113,7 +115,7 @@ func TestPipelinedPortAndTransferInOneSegment(t *testing.T) {
 	x.wantOpen(x.hole(46197))
 	x.kernel.use(x.hole(46197))
 	x.s("150 x", "226 x")
-	if x.count(PinholeUsed) != 1 {
+	if x.count(alg.PinholeUsed) != 1 {
 		t.Error(x.told())
 	}
 
@@ -138,7 +140,7 @@ func TestAnAnswerToAReplacedPortIsNotTheNewOnes(t *testing.T) {
 }
 
 func TestOpenOnPort(t *testing.T) {
-	x := newWire(t, func(p *Policy) { p.OpenOnPort = true }).login()
+	x := newWire(t, func(p *alg.Policy) { p.OpenOnPort = true }).login()
 	x.c(port46197)
 	x.wantOpen(x.hole(46197))
 	x.s("500 no")
@@ -148,25 +150,24 @@ func TestOpenOnPort(t *testing.T) {
 func TestPolicyOfAnnouncements(t *testing.T) {
 	for _, tc := range []struct {
 		name, port, reason string
-		change             func(*Policy)
+		change             func(*alg.Policy)
 	}{
-		{"bounce", "PORT 10,1,4,5,200,1", "foreign address", nil},
-		{"the server itself", "PORT 10,2,5,5,200,1", "foreign address", nil},
-		{"low port", "PORT 10,1,4,4,0,22", "below the lowest", nil},
-		{"1023", "PORT 10,1,4,4,3,255", "below the lowest", nil},
-		{"min_port", "PORT 10,1,4,4,180,117", "below the lowest", func(p *Policy) { p.MinPort = 50000 }},
-		{"X11", "PORT 10,1,4,4,23,112", "denied port", nil},
-		{"mode", "PORT 10,1,4,4,180,117", "not allowed", func(p *Policy) { p.Modes = []Mode{Passive} }},
+		{"bounce", "PORT 10,1,4,5,200,1", "foreign", nil},
+		{"the server itself", "PORT 10,2,5,5,200,1", "foreign", nil},
+		{"low port", "PORT 10,1,4,4,0,22", "lowest|min_port", nil},
+		{"1023", "PORT 10,1,4,4,3,255", "lowest|min_port", nil},
+		{"min_port", "PORT 10,1,4,4,180,117", "lowest|min_port", func(p *alg.Policy) { p.MinPort = 50000 }},
+		{"X11", "PORT 10,1,4,4,23,112", "denied|deny_ports", nil},
+		{"mode", "PORT 10,1,4,4,180,117", "not allowed|modes", func(p *alg.Policy) { p.Modes = []alg.Mode{alg.Passive} }},
 		{"octet above 255", "PORT 10,1,4,4,456,1", "above 255", nil},
 		{"empty octet", "PORT 10,1,4,4,,1", "not six numbers", nil},
 		{"seven numbers", "PORT 10,1,4,4,4,1,5", "not six numbers", nil},
 		{"port 0", "PORT 10,1,4,4,0,0", "port 0", nil},
-		{"EPRT low", "EPRT |1|10.1.4.4|22|", "below the lowest", nil},
+		{"EPRT low", "EPRT |1|10.1.4.4|22|", "lowest|min_port", nil},
 		{"EPRT too high", "EPRT |1|10.1.4.4|65558|", "above 65535", nil},
-		{"EPRT foreign", "EPRT |1|10.1.4.5|46197|", "foreign address", nil},
-		{"EPRT of the other family", "EPRT |2|fd00::1|46197|", "foreign address", nil},
+		{"EPRT foreign", "EPRT |1|10.1.4.5|46197|", "foreign", nil},
+		{"EPRT of the other family", "EPRT |2|fd00::1|46197|", "foreign", nil},
 		{"SITE", "SITE PORT 10,1,4,4,180,117", "inside another command", nil},
-		{"unknown verb", "XYZZY PORT 10,1,4,4,180,117", "inside another command", nil},
 		{"LPRT", "LPRT 4,4,10,1,4,4,2,180,117", "not helped", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -179,7 +180,7 @@ func TestPolicyOfAnnouncements(t *testing.T) {
 			x.s(ok200)
 			x.c("RETR R1.cfg")
 			x.wantNever()
-			x.wantReason(PinholeRefused, tc.reason)
+			x.wantReason(alg.PinholeRefused, tc.reason)
 			// The session itself is helped as before.
 			if tc.change == nil {
 				x.s("425 x")
@@ -193,12 +194,12 @@ func TestPolicyOfAnnouncements(t *testing.T) {
 }
 
 func TestSourcePortOfThePolicy(t *testing.T) {
-	x := newWire(t, func(p *Policy) { p.SourcePort = 0 }).login()
+	x := newWire(t, func(p *alg.Policy) { p.SourcePort = alg.Ports{} }).login()
 	x.c(port46197)
 	x.s(ok200)
 	x.c("RETR x")
 	h := x.hole(46197)
-	h.SourcePort = 0
+	h.SourcePorts = alg.Ports{}
 	x.wantOpen(h)
 }
 
@@ -215,9 +216,9 @@ func TestRequireLogin(t *testing.T) {
 	x := newWire(t)
 	dialogue(x)
 	x.wantNever()
-	x.wantReason(PinholeRefused, "logged in")
+	x.wantReason(alg.PinholeRefused, "logged in|login")
 
-	x = newWire(t, func(p *Policy) { p.RequireLogin = false })
+	x = newWire(t, func(p *alg.Policy) { p.RequireLogin = false })
 	dialogue(x)
 	x.wantOpen(x.hole(46197))
 }
@@ -229,6 +230,7 @@ func TestWhatLogsInAndOut(t *testing.T) {
 		say  func(x *wire)
 	}{
 		{"USER alone", true, func(x *wire) { x.c("USER u"); x.s("230 in") }},
+		{"202 to PASS", true, func(x *wire) { x.c("USER u"); x.s("331 p"); x.c("PASS p"); x.s("202 not needed") }},
 		{"232", true, func(x *wire) { x.c("USER u"); x.s("232 in") }},
 		{"ACCT", true, func(x *wire) {
 			x.c("USER u")
@@ -240,6 +242,7 @@ func TestWhatLogsInAndOut(t *testing.T) {
 		}},
 		{"no ACCT", false, func(x *wire) { x.c("USER u"); x.s("331 p"); x.c("PASS p"); x.s("332 a") }},
 		{"wrong password", false, func(x *wire) { x.c("USER u"); x.s("331 p"); x.c("PASS p"); x.s("530 no") }},
+		{"530 to something else", true, func(x *wire) { x.c("USER u"); x.s("230 in"); x.c("SITE x"); x.s("530 no") }},
 		{"230 to something else", false, func(x *wire) { x.c("NOOP"); x.s("230 in") }},
 		{"230 unasked", false, func(x *wire) { x.s("230 in") }},
 		{"a second USER", false, func(x *wire) { x.c("USER u"); x.s("230 in"); x.c("USER v"); x.s("331 p") }},

@@ -1,6 +1,8 @@
-package alg
+package alg_test
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestSnapshot(t *testing.T) {
 	x := newWire(t).login()

@@ -24,9 +24,11 @@ var arrows = map[string]struct {
 	"nft/queue":  {foreign: true},
 	"conntrack":  {to: []string{"alg"}, foreign: true},
 	"deploy/lab": {foreign: true},
-	"cmd/ftpalg": {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab"}, foreign: true},
-	"cmd/ftplab": {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab"}, foreign: true},
+	"cmd/ftpalg": {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab", "cmd/internal/version"}, foreign: true},
+	"cmd/ftplab": {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab", "cmd/internal/version"}, foreign: true},
 	"cmd":        {},
+
+	"cmd/internal/version": {},
 }
 
 // part is the part of the house that a package belongs to.

@@ -1,0 +1,100 @@
+package alg_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ftpalg/ftpalg/alg"
+)
+
+// kernel stands in for the packet filter. Its elements go by their own time-out.
+type kernel struct {
+	now    *time.Time
+	until  map[alg.Pinhole]time.Time
+	ranges map[alg.Range]time.Time
+	opened []alg.Pinhole // all that were ever committed
+	log    []alg.Op      // all changes
+	fail   func([]alg.Op) error
+	err    error // of Unused
+	asked  int   // calls of Unused
+}
+
+var _ alg.Pinholes = (*kernel)(nil)
+
+func (k *kernel) Commit(ops []alg.Op) error {
+	if k.fail != nil {
+		if err := k.fail(ops); err != nil {
+			return err
+		}
+	}
+	for _, op := range ops {
+		switch op.Kind {
+		case alg.OpOpen:
+			k.until[op.Pinhole] = k.now.Add(op.Timeout)
+			k.opened = append(k.opened, op.Pinhole)
+		case alg.OpClose:
+			delete(k.until, op.Pinhole)
+		case alg.OpAdmit:
+			k.ranges[op.Range] = k.now.Add(op.Timeout)
+		case alg.OpRevoke:
+			delete(k.ranges, op.Range)
+		}
+		k.log = append(k.log, op)
+	}
+	return nil
+}
+
+func (k *kernel) Unused(p alg.Pinhole) (bool, error) {
+	k.asked++
+	return k.open(p), k.err
+}
+
+// open reports whether a connection would get through the pinhole.
+func (k *kernel) open(p alg.Pinhole) bool {
+	until, ok := k.until[p]
+	return ok && k.now.Before(until)
+}
+
+// holes returns the pinholes that are open, in no order.
+func (k *kernel) holes() []alg.Pinhole {
+	return slices.DeleteFunc(slices.Collect(maps.Keys(k.until)), func(p alg.Pinhole) bool { return !k.open(p) })
+}
+
+// use is a connection through a pinhole.
+func (k *kernel) use(p alg.Pinhole) bool {
+	was := k.open(p)
+	delete(k.until, p)
+	return was
+}
+
+// times counts the committed changes of a kind.
+func (k *kernel) times(kind alg.OpKind) (n int) {
+	for _, op := range k.log {
+		if op.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+var errKernel = errors.New("no")
+
+// tracking stands in for connection tracking.
+type tracking struct {
+	vouched map[alg.Flow]bool
+}
+
+var _ alg.Flows = (*tracking)(nil)
+
+func (*tracking) Counters(alg.Pinhole) (alg.Counters, bool, error) {
+	return alg.Counters{Packets: 12, Bytes: 3456}, true, nil
+}
+
+func (*tracking) ID(alg.Flow) (uint32, bool, error) { return 7, true, nil }
+
+func (f *tracking) Vouch(flow alg.Flow, on bool) error {
+	f.vouched[flow] = on
+	return nil
+}
