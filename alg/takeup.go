@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg/dialogue"
-	"github.com/ftpalg/ftpalg/alg/ftp"
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
@@ -149,7 +148,7 @@ func (s *session) load(b []byte) error {
 		&s.talk, &s.conn.Streams[fromClient], &s.conn.Streams[fromServer], &s.text[fromClient], &s.text[fromServer],
 	} {
 		if len(b) < 4 || uint64(binary.BigEndian.Uint32(b)) > uint64(len(b)-4) {
-			return ftp.ErrEncoding
+			return dialogue.ErrEncoding
 		}
 		n := binary.BigEndian.Uint32(b)
 		if err := part.UnmarshalBinary(b[4 : 4+n]); err != nil {
@@ -158,7 +157,7 @@ func (s *session) load(b []byte) error {
 		b = b[4+n:]
 	}
 	if len(b) > 0 {
-		return ftp.ErrEncoding
+		return dialogue.ErrEncoding
 	}
 	s.conn.Handshake = tcp.TakenUp()
 	return nil

@@ -180,10 +180,10 @@ func TestPassiveModeOfAServerThatNamesAnotherAddress(t *testing.T) {
 // An empty line is no command: vsftpd and pure-ftpd do not answer it, proftpd does.
 func TestAnEmptyLine(t *testing.T) {
 	t.Parallel()
-	pureftpd := ftpServer{"pure-ftpd", func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
+	pureftpd := namesServer{"pure-ftpd", func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
 		return l.StartPureFTPD(ctx, lab.PureFTPDOptions{})
 	}}
-	for _, s := range []ftpServer{vsftpd, proftpd, pureftpd} {
+	for _, s := range []namesServer{vsftpd, proftpd, pureftpd} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			g := newGateway(t, "")

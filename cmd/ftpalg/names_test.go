@@ -21,22 +21,22 @@ const hiddenPort = 8081
 var hidden = fmt.Sprintf("227 Entering Passive Mode (10,2,5,5,%d,%d)", hiddenPort>>8, hiddenPort&0xff)
 
 // program names a server, and how it is started.
-type ftpServer struct {
+type namesServer struct {
 	name  string
 	start func(context.Context, *lab.Lab) (*lab.Process, error)
 }
 
 var (
-	vsftpd = ftpServer{"vsftpd", func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
+	vsftpd = namesServer{"vsftpd", func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
 		return l.StartVSFTPD(ctx, lab.VSFTPDOptions{})
 	}}
-	proftpd = ftpServer{"proftpd", func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
+	proftpd = namesServer{"proftpd", func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
 		return l.StartProFTPD(ctx, lab.ProFTPDOptions{})
 	}}
 )
 
 // client is a lab with a server program, and a client that a test plays.
-func (s ftpServer) client(t *testing.T) (g *gateway, login func(port uint16) *endpoint) {
+func (s namesServer) client(t *testing.T) (g *gateway, login func(port uint16) *endpoint) {
 	t.Helper()
 	g = newGateway(t, "")
 	if _, err := s.start(t.Context(), g.Lab); err != nil {
@@ -73,7 +73,7 @@ func (g *gateway) wantHidden(when string) {
 func TestNamesInSTAT(t *testing.T) {
 	t.Parallel()
 	for _, s := range []struct {
-		ftpServer
+		namesServer
 		made, listed, code string // a name as MKD has it and as STAT shows it
 	}{
 		// vsftpd makes LF of NUL in a command, and keeps CR.

@@ -97,7 +97,9 @@ func (c *Config) complete() {
 		c.Table.Bypass, c.FailOpen = false, false
 	}
 	c.Table.Ports = c.Policy.Ports
-	c.Table.SetSize = uint32(c.Policy.MaxSessions) // a session has one live announcement
+	// A session has one live announcement. A set that is full to the last element refuses
+	// also what would take the place of one (nft_add_set_elem).
+	c.Table.SetSize = uint32(c.Policy.MaxSessions + c.Policy.MaxSessions/16 + 6)
 	c.Table.SourcePorts = c.each(func(r *alg.Rules) (alg.Ports, bool) { return r.SourcePort, true })
 	c.Table.FTPS = c.each(func(r *alg.Rules) (alg.Ports, bool) { return r.FTPSPorts, !r.FTPSPorts.Any() })
 }

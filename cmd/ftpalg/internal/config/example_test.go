@@ -44,7 +44,7 @@ func TestExampleIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Policy.Overrides) != 1 || len(c.Policy.Overrides[0].Servers) != 1 || !c.FTPS() {
+	if len(c.Policy.Overrides) != 1 || len(c.Policy.Overrides[0].Servers) != 1 || len(c.Table.FTPS) != 1 {
 		t.Errorf("%+v", c.Policy.Overrides)
 	}
 }

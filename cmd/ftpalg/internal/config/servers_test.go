@@ -61,13 +61,13 @@ source_port = "1-1023"
 			t.Errorf("server %d is\n%+v, want\n%+v", i, c.Policy.Overrides[i], o)
 		}
 	}
-	if got, want := c.SourcePorts(), []alg.Ports{{}, {First: 1, Last: 1023}}; !reflect.DeepEqual(got, want) {
+	if got, want := c.Table.SourcePorts, []alg.Ports{{}, {First: 1, Last: 1023}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("source ports %v, want %v", got, want)
 	}
-	if !c.FTPS() || Default().FTPS() {
-		t.Errorf("FTPS: %t with ftps_ports, %t without", c.FTPS(), Default().FTPS())
+	if len(c.Table.FTPS) == 0 || len(Default().Table.FTPS) > 0 {
+		t.Errorf("FTPS: %v with ftps_ports, %v without", c.Table.FTPS, Default().Table.FTPS)
 	}
-	if got := Default().SourcePorts(); !reflect.DeepEqual(got, []alg.Ports{{First: 20, Last: 20}}) {
+	if got := Default().Table.SourcePorts; !reflect.DeepEqual(got, []alg.Ports{{First: 20, Last: 20}}) {
 		t.Errorf("source ports %v by default", got)
 	}
 }
