@@ -18,6 +18,7 @@ type row struct {
 	name, about string
 	attack      bool
 	stage       stage
+	needs       string // a program, without which the row is left out; empty: none beside those of Missing
 	measure     func(context.Context, *column) (Cell, error)
 }
 
@@ -46,7 +47,8 @@ type column struct {
 	ftp      *net.TCPListener // of the hostile server
 	dialing  sync.Mutex       // one dialogue at a time begins
 
-	cells   []Cell // of rows
+	rows    []row // what to measure
+	cells   []Cell
 	missing string // why there are none
 
 	scanned  int           // ports that the stranger's scan has reached
@@ -83,13 +85,13 @@ func (c *column) measure(ctx context.Context, binary string) (err error) {
 
 // stages measures the rows.
 func (c *column) stages(ctx context.Context) error {
-	c.cells = make([]Cell, len(rows))
+	c.cells = make([]Cell, len(c.rows))
 	for n, part := range [stageCount]struct {
 		what  string
 		begin func(context.Context) (end func() error, err error)
 	}{
 		scanning: {"scanning every port of the client, twice", c.listenOnClient},
-		serving:  {"transferring files", c.startServer},
+		serving:  {"transferring files, and asking for strange names", c.startServers},
 		playing:  {"playing hostile dialogues", c.startHostileServer},
 	} {
 		c.progress(part.what)
@@ -107,7 +109,7 @@ func (c *column) stages(ctx context.Context) error {
 // together measures the rows of a stage.
 func (c *column) together(ctx context.Context, of stage) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for i, r := range rows {
+	for i, r := range c.rows {
 		if r.stage != of {
 			continue
 		}

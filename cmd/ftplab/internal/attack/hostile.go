@@ -29,7 +29,7 @@ type hostile struct {
 	forged []string // lines of the script that the attacker says in another's name
 	client string   // the host that plays the client; empty: client
 	alone  bool     // act makes the control connection
-	asks   bool     // a real FTP server, not the one that is played
+	asks   string   // the real FTP server, where it is not the one that is played
 }
 
 // scene is a hostile dialogue while it is played.
@@ -48,9 +48,9 @@ type scene struct {
 func dialogues() []row {
 	var rows []row
 	for _, h := range hostiles {
-		r := row{h.name, h.about, true, playing, h.measure}
-		if h.asks {
-			r.stage = serving
+		r := row{name: h.name, about: h.about, attack: true, stage: playing, measure: h.measure}
+		if h.asks != "" {
+			r.stage, r.needs = serving, h.asks
 		}
 		rows = append(rows, r)
 	}

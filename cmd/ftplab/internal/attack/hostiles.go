@@ -122,6 +122,10 @@ C: PASV`,
 	{
 		name: "names in STAT", about: "The client makes a directory on a real vsftpd whose name has lines of its own, the last of them a 227, " +
 			"and has it listed on the control connection. When that line is next, it says PASV.",
-		to: "server", from: "client", port: 78<<8 | 14, act: nameReply, alone: true, asks: true,
+		to: "server", from: "client", port: 78<<8 | 14, act: vsftpd.answer, alone: true, asks: "vsftpd",
+	},
+	{
+		name: "names, proftpd", about: "The same with a real proftpd, where lines in names end with LF alone.",
+		to: "outsider", from: "client", port: 78<<8 | 15, act: proftpd.answer, alone: true, asks: "proftpd",
 	},
 }

@@ -223,9 +223,9 @@ func (p *puppet) take(t *layers.TCP) error {
 // roomy is how large a window gets.
 const roomy = 60000
 
-// ask says a line, and waits for the end of a reply that begins like this, after the end
-// of a line. An empty line is not said. It returns all that came.
-func (p *puppet) ask(ctx context.Context, line, reply string) (string, error) {
+// ask says a line, and waits for a reply that begins like this, after the end of a line,
+// and for how it ends. An empty line is not said. It returns all that came.
+func (p *puppet) ask(ctx context.Context, line, reply, end string) (string, error) {
 	if line != "" {
 		if err := p.say(ctx, line+"\r\n"); err != nil {
 			return "", err
@@ -236,6 +236,6 @@ func (p *puppet) ask(ctx context.Context, line, reply string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	rest, err := p.listen(ctx, "\r\n")
+	rest, err := p.listen(ctx, end)
 	return said[2:] + rest, err
 }

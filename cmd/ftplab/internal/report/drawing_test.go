@@ -106,9 +106,9 @@ func TestTopologyWithFewHosts(t *testing.T) {
 
 func TestPlot(t *testing.T) {
 	firewalls := []attack.Firewall{
-		{Title: "a", Exposure: attack.Exposure{PortSeconds: 0}},
-		{Title: "b", Exposure: attack.Exposure{PortSeconds: 0.0005}},
-		{Title: "c", Exposure: attack.Exposure{PortSeconds: 65535 * 3600}},
+		{Title: "a"},
+		{Title: "b", ToServer: attack.Exposure{PortSeconds: 0.0005}},
+		{Title: "c", Exposure: attack.Exposure{PortSeconds: 65535 * 3600}, ToServer: attack.Exposure{PortSeconds: 65535 * 3600}},
 	}
 	low, high := decades(firewalls)
 	if low != -6 || high != 9 {
@@ -126,7 +126,7 @@ func TestPlot(t *testing.T) {
 		}
 	}
 	// 975 - 90 are 15 decades: -3.3 and 8.37 of them from 10^-6.
-	if want := []int{12, 249, 938}; !slices.Equal(at, want) {
+	if want := []int{12, 12, 12, 249, 938, 938}; !slices.Equal(at, want) {
 		t.Errorf("the dots stand at %v, want %v", at, want)
 	}
 	if low, high := decades(nil); low >= high {
