@@ -21,8 +21,8 @@ type Chain struct {
 	LabelAlone bool
 }
 
-// Between reports whether the chain stands between ours at these priorities (see Config: 0 is the default):
-// it sees packets after they got their tag, and control packets before they are diverted.
+// Between reports whether the chain stands between ours, at these priorities of Config: it
+// sees packets after they got their tag, and control packets before they are diverted.
 func (c Chain) Between(before, after int) bool {
 	cfg := Config{Before: before, After: after}
 	return c.Priority > cfg.before() && c.Priority < cfg.after()

@@ -57,6 +57,22 @@ func TestRepetitionEndsWithTransfer(t *testing.T) {
 	}
 }
 
+// Nothing makes the time longer in which the SYN may be repeated.
+func TestAdmittedIsNotRefreshed(t *testing.T) {
+	n, table := newGateway(t, func(*Config, *Caps) {})
+	heard := n.client.silence(t)
+	from := netip.AddrPortFrom(active4.Source, 20)
+	commit(t, table, opened(active4))
+	begin := time.Now()
+	n.server.syn(t, from, active4.Dest, 7)
+	time.Sleep(300 * time.Millisecond)
+	n.server.syn(t, from, active4.Dest, 7)
+	wantCount(t, "a SYN and its repetition", heard, 2)
+	if left := n.gateway.expires(t, "admitted4"); left > admittedFor-time.Since(begin)+100*time.Millisecond {
+		t.Errorf("%v are left %v after the SYN", left, time.Since(begin))
+	}
+}
+
 // A transfer that the daemon never closes ends after twice the pinhole's time.
 func TestTransferExpires(t *testing.T) {
 	n, table := newGateway(t, func(*Config, *Caps) {})

@@ -35,8 +35,8 @@ type Caps struct {
 }
 
 // Probe asks the kernel what it can do, which takes about a tenth of a second. It
-// leaves everything as it is: each question is a transaction that cannot be committed. The error is ErrPermission, ErrNoTables
-// or ErrNoQueue, or names what the kernel lacks.
+// leaves everything as it is: each question is a transaction that cannot be committed. The
+// error is ErrPermission, ErrNoTables or ErrNoQueue, or names what the kernel lacks.
 func Probe() (Caps, error) {
 	conn, err := nftables.New(nftables.AsLasting())
 	if err != nil {

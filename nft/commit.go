@@ -70,11 +70,16 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 	case alg.OpOpen, alg.OpClose:
 		return t.changePinhole(op, seq, ack)
 	case alg.OpRelease:
-		if err := e.flow(op.Flow); err != nil {
+		if err := e.flow(setReleased, op.Flow); err != nil {
 			return err
 		}
 		t.add(&e, seq, ack)
 		return nil
+	case alg.OpWatch:
+		if err := e.flow(setWatched, op.Flow); err != nil || !t.caps.InnerHeader {
+			return err
+		}
+		return t.put(&e, op.Timeout, seq, ack)
 	case alg.OpAdmit, alg.OpRevoke:
 		if err := e.admitted(op.Range, t.ftps); err != nil {
 			return err
@@ -88,8 +93,8 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 	return fmt.Errorf("operation %d: %w", op.Kind, unix.EINVAL)
 }
 
-// changePinhole opens or closes a pinhole. Its transfer is given twice the time, as it may begin in the
-// last moment of the pinhole's, and its SYN be repeated after that.
+// changePinhole opens or closes a pinhole. Its transfer is given twice the time, as it may
+// begin in the last moment of the pinhole's, and its SYN be repeated after that.
 func (t *Table) changePinhole(op *alg.Op, seq uint32, ack uint16) error {
 	var e, transfer element
 	if err := e.pinhole(op.Pinhole, t.active); err != nil {

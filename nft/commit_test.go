@@ -100,10 +100,17 @@ func TestOpenAndClose(t *testing.T) {
 			if got := elements(t, tt.set); got != want {
 				t.Errorf("set %s has %q, want %q", tt.set, got, want)
 			}
+			transfers := setTransfers + tt.set[len(tt.set)-1:]
+			want = strings.Replace(tt.want, " . 20", "", 1) + " timeout 1m"
+			if got := elements(t, transfers); got != want {
+				t.Errorf("set %s has %q, want %q", transfers, got, want)
+			}
 			commit(t, table, closed(tt.pinhole), closed(tt.pinhole))
 			wantUnused(t, table, tt.pinhole, false)
-			if got := elements(t, tt.set); got != "" {
-				t.Errorf("set %s has %q after the close", tt.set, got)
+			for _, set := range []string{tt.set, transfers} {
+				if got := elements(t, set); got != "" {
+					t.Errorf("set %s has %q after the close", set, got)
+				}
 			}
 		}
 	})
@@ -121,6 +128,34 @@ func TestOpenAnySourcePort(t *testing.T) {
 	wantUnused(t, table, p, true)
 	if got := elements(t, "activeany4"); !strings.HasPrefix(got, "10.2.5.5 . 10.1.4.4 . 46197 ") {
 		t.Errorf("set activeany4 has %q", got)
+	}
+}
+
+// Each range of source ports has a set of its own, and single ports have one together.
+func TestOpenBySourcePorts(t *testing.T) {
+	inNamespace(t)
+	cfg := defaults()
+	low, port21 := alg.Ports{First: 1, Last: 1023}, alg.Ports{First: 21, Last: 21}
+	cfg.SourcePorts = []alg.Ports{low, port20, {}, port21}
+	table := install(t, cfg, probe(t))
+	for _, tt := range []struct {
+		ports     alg.Ports
+		set, want string
+	}{
+		{port20, "active4", "10.2.5.5 . 20 . 10.1.4.4 . 46197 "},
+		{port21, "active4", "10.2.5.5 . 21 . 10.1.4.4 . 46197 "},
+		{low, "active1to1023_4", "10.2.5.5 . 10.1.4.4 . 46197 "},
+		{alg.Ports{}, "activeany4", "10.2.5.5 . 10.1.4.4 . 46197 "},
+	} {
+		p := active4
+		p.SourcePorts = tt.ports
+		commit(t, table, opened(p))
+		wantUnused(t, table, p, true)
+		if got := elements(t, tt.set); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("set %s has %q, want %q", tt.set, got, tt.want)
+		}
+		commit(t, table, closed(p))
+		wantUnused(t, table, p, false)
 	}
 }
 

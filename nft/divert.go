@@ -3,13 +3,13 @@ package nft
 // newDivert returns the chains for packets to the control ports and from them. What
 // follows the reading of a dialogue is diverted: the SYN that begins the connection, the
 // SYN/ACK, every segment with a payload, and what ends the connection. Pure ACKs stay in
-// the kernel, and so does what is said in connections that were released; their end is
+// the kernel, but for those of connections that are watched, and so does what is said in connections that were released; their end is
 // still diverted. A connection begins anew, and is released no longer, by a SYN that
 // conntrack calls new: any other may be forged, and is never diverted.
 //
 // What conntrack calls invalid is diverted like the rest, by its ports alone: its
-// receiver may think better of it. Fragments are whole here, as the `ct state` of the other chain turns on the
-// reassembly that conntrack needs (nf_ct_netns_get).
+// receiver may think better of it. Fragments are whole here, as the `ct state` of the other
+// chain turns on the reassembly that conntrack needs (nf_ct_netns_get).
 func newDivert(cfg Config, caps Caps) (commands, replies chain) {
 	divert := queue(cfg, caps)
 	commands, replies = chain{name: chainCommands}, chain{name: chainReplies}
@@ -45,6 +45,10 @@ func newDivert(cfg Config, caps Caps) (commands, replies chain) {
 		}
 		// @ih,0,8 >= 0x0 queue flags bypass to 21000-21003
 		c.rules = append(c.rules, rule{hasPayload, divert})
+		for _, f := range families {
+			// ip saddr . tcp sport . ip daddr . tcp dport @watched4 queue flags bypass to 21000-21003
+			c.rules = append(c.rules, rule{client(f).in(setWatched + f.suffix), divert})
+		}
 	}
 	dialogue(&commands, family.ends)
 	dialogue(&replies, family.reply)

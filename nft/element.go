@@ -96,9 +96,9 @@ func (e *element) admitted(r alg.Range, ftps []rangeSet) error {
 	return fmt.Errorf("port %v is none that the table was made for: %w", r.Ports, unix.EINVAL)
 }
 
-// flow names the element of a released control connection.
-func (e *element) flow(f alg.Flow) error {
-	return e.name(setReleased, f.Client.Addr(), f.Client.Port(), f.Server)
+// flow names the element of a control connection.
+func (e *element) flow(set string, f alg.Flow) error {
+	return e.name(set, f.Client.Addr(), f.Client.Port(), f.Server)
 }
 
 // name sets the key: source and destination, each with its port unless that is 0.

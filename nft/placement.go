@@ -12,9 +12,9 @@ import (
 const farthest = 100
 
 // Placement returns where our chains have to stand on these hooks: before the first and
-// after the last filter chain of anybody else, and never at the same priority as one, as then the order
-// is that of their registration. It is what Config.Before and Config.After take. Chains at -100 or
-// below and at 100 or above are not looked at.
+// after the last filter chain of anybody else, and never at the same priority as one, as
+// then the order is that of their registration. It is what Config.Before and Config.After
+// take. Chains at -100 or below and at 100 or above are not looked at.
 //
 // The network namespace is that of the calling thread.
 func Placement(hooks []string) (before, after int, err error) {

@@ -17,6 +17,7 @@ const (
 	setTransfers = "transfers" // source . destination . port, of a pinhole that is open or whose transfer lives
 	setAdmitted  = "admitted"  // source . its port . destination . port . sequence number of the SYN
 	setReleased  = "released"  // client . its port . server . port
+	setWatched   = "watched"   // client . its port . server . port, of which acknowledgements are diverted too
 	setServers   = "servers"   // servers with a control connection
 	setMissed    = "missed"    // servers whose near misses were told, with how often
 	setFTPS      = "ftps"      // client . server, after AUTH
@@ -141,6 +142,9 @@ func newSets(cfg Config, caps Caps) []set {
 		}
 	}
 	add(set{name: setReleased, timeout: releasedFor}, family.ends)
+	if caps.InnerHeader { // otherwise all acknowledgements are diverted
+		add(set{name: setWatched}, family.ends)
+	}
 	if caps.Log {
 		add(set{name: setServers, timeout: serverFor}, family.source)
 		add(set{name: setMissed, timeout: toldFor}, family.source)

@@ -30,8 +30,8 @@ type Table struct {
 
 // Install puts the table in place, in one transaction that also takes away what an
 // earlier process left. The error is ErrInUse if the table has another living owner,
-// ErrPermission without CAP_NET_ADMIN, ErrNoCount where Config.FTPS asks for more than the kernel can, and
-// otherwise wraps the kernel's errno.
+// ErrPermission without CAP_NET_ADMIN, ErrNoCount where Config.FTPS asks for more than the
+// kernel can, and otherwise wraps the kernel's errno.
 //
 // The network namespace is that of the calling thread.
 func Install(cfg Config, caps Caps) (*Table, error) {

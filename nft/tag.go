@@ -17,9 +17,9 @@ const (
 
 // Tag is how this table, whose verdicts end with its own chains, speaks to the
 // operator's. The bit Mark is on the packet that a pinhole admits, between our first
-// chain and our last, and on no other; a flow's conntrack label would outlive the transfer and let in every
-// further SYN of the flow. The label Label is on the flow: it tells data connections
-// apart, and lets what comes after the first packet be judged.
+// chain and our last, and on no other. The label Label is on the flow: it tells data
+// connections apart. It does not admit, as it would outlive the transfer and let in every
+// further SYN of the flow.
 type Tag struct {
 	Label uint8  // 0 to 126
 	Mark  uint32 // one bit of the packet mark

@@ -65,8 +65,8 @@ type Log struct {
 	entries, garbled, overruns atomic.Uint64
 }
 
-// OpenLog listens to the group in the network namespace of the calling thread. What is logged from
-// then on waits for Run.
+// OpenLog listens to the group in the network namespace of the calling thread. What is
+// logged from then on waits for Run.
 //
 // The error is ErrTaken where another program listens to that group, ErrUnsupported
 // where the kernel has no such log, and unix.EPERM for want of CAP_NET_ADMIN.
@@ -83,8 +83,8 @@ func OpenLog(group uint16) (*Log, error) {
 	return l, nil
 }
 
-// bind asks for the group's packets, in one message, and waits for the answer. Entries that come
-// before it are dropped.
+// bind asks for the group's packets, in one message, and waits for the answer. Entries that
+// come before it are dropped.
 func (l *Log) bind() error {
 	mode := append(binary.BigEndian.AppendUint32(nil, logRange), logCopyPacket, 0) // struct nfulnl_msg_config_mode
 	attrs, err := netlink.MarshalAttributes([]netlink.Attribute{
@@ -127,8 +127,8 @@ func (l *Log) bind() error {
 }
 
 // Run hands over what is logged until ctx ends. Calls of handle do not overlap, and none
-// comes after Run has returned. It returns an error of the socket, net.ErrClosed after Close, or nil
-// within 100 ms after ctx ended.
+// comes after Run has returned. It returns an error of the socket, net.ErrClosed after
+// Close, or nil within 100 ms after ctx ended.
 func (l *Log) Run(ctx context.Context, handle func(LogEntry)) error {
 	for ctx.Err() == nil {
 		if l.closed.Load() {

@@ -27,8 +27,6 @@ const maxAutoWorkers = 4
 type Config struct {
 	Policy  alg.Policy
 	Table   nft.Config // Workers is resolved: at least 1
-	Label   uint8      // conntrack label of data flows; the next one is that of control flows
-	Mark    uint32     // the one bit of the packet mark that says: admitted
 	Anchor  Anchor
 	Log     Log
 	Metrics string // address to serve metrics on; empty: off
@@ -75,10 +73,11 @@ func Default() *Config {
 // defaults is Default before what follows from the rest.
 func defaults() *Config {
 	return &Config{
-		Policy:  alg.DefaultPolicy(),
-		Table:   nft.Config{Hooks: []string{"forward"}, Queue: 21000, Bypass: true},
-		Label:   126,
-		Mark:    0x01000000,
+		Policy: alg.DefaultPolicy(),
+		Table: nft.Config{
+			Hooks: []string{"forward"}, Queue: 21000, Bypass: true,
+			Tag: nft.Tag{Label: 126, Mark: 0x01000000},
+		},
 		Anchor:  Anchor{Insert: true, Table: "inet filter"},
 		Log:     Log{Level: slog.LevelInfo, Format: "auto"},
 		Socket:  "/run/ftpalg/ftpalg.sock",
@@ -98,31 +97,27 @@ func (c *Config) complete() {
 		c.Table.Bypass, c.FailOpen = false, false
 	}
 	c.Table.Ports = c.Policy.Ports
-	c.Table.Tag = nft.Tag{Label: c.Label}
-	c.Table.SourcePort = 0
-	if ports := c.SourcePorts(); len(ports) == 1 {
-		if port, one := ports[0].Single(); one {
-			c.Table.SourcePort = port
-		}
-	}
+	c.Table.SetSize = uint32(c.Policy.MaxSessions) // a session has one live announcement
+	c.Table.SourcePorts = c.each(func(r *alg.Rules) (alg.Ports, bool) { return r.SourcePort, true })
+	c.Table.FTPS = c.each(func(r *alg.Rules) (alg.Ports, bool) { return r.FTPSPorts, !r.FTPSPorts.Any() })
 }
 
-// SourcePorts returns the source ports of active data connections that any server may
-// have, each range once, in order.
-func (c *Config) SourcePorts() []alg.Ports {
-	all := []alg.Ports{c.Policy.SourcePort}
-	for _, o := range c.Policy.Overrides {
-		all = append(all, o.Rules.SourcePort)
+// each returns the ports that the rules of any server name, each range once, in order.
+func (c *Config) each(of func(*alg.Rules) (alg.Ports, bool)) []alg.Ports {
+	var all []alg.Ports
+	add := func(r *alg.Rules) {
+		if p, ok := of(r); ok {
+			all = append(all, p)
+		}
+	}
+	add(&c.Policy.Rules)
+	for i := range c.Policy.Overrides {
+		add(&c.Policy.Overrides[i].Rules)
 	}
 	slices.SortFunc(all, func(a, b alg.Ports) int {
 		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
 	})
 	return slices.Compact(all)
-}
-
-// FTPS reports whether data connections under TLS are helped for any server.
-func (c *Config) FTPS() bool {
-	return slices.ContainsFunc(c.Policy.Overrides, func(o alg.Override) bool { return o.Rules.FTPSPorts != alg.Ports{} })
 }
 
 // Load reads a file. An empty name stands for DefaultFile, which need not exist. An

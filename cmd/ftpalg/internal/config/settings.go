@@ -27,8 +27,8 @@ func (c *Config) settings() map[string]setting {
 		"firewall.anchor": to(&c.Anchor.Insert, choice(map[string]bool{"insert": true, "manual": false})),
 		"firewall.table":  to(&c.Anchor.Table, table),
 		"firewall.chains": to(&c.Anchor.Chains, set(identifier)),
-		"firewall.mark":   to(&c.Mark, mark),
-		"firewall.label":  to(&c.Label, number[uint8]("a conntrack label that has a next one", 0, 126)),
+		"firewall.mark":   to(&c.Table.Tag.Mark, mark),
+		"firewall.label":  to(&c.Table.Tag.Label, number[uint8]("a conntrack label that has a next one", 0, 126)),
 
 		"pinhole.modes":       to(&p.Modes, set(mode)),
 		"pinhole.source_port": to(&p.SourcePort, sourcePort),

@@ -23,13 +23,8 @@ func (a *answers) Status() api.Status {
 	for _, w := range a.d.workers {
 		if stats, ok := ask(a.ctx, w, (*alg.Worker).Stats); ok {
 			s.Queues = append(s.Queues, api.Queue{Number: w.queue.Number(), Worker: stats})
-		}
-	}
-	sessions, pinholes := a.Snapshot()
-	s.Sessions = len(sessions)
-	for _, p := range pinholes {
-		if p.State == "open" {
-			s.Pinholes++
+			s.Sessions += stats.Sessions
+			s.Pinholes += stats.Open
 		}
 	}
 	return s

@@ -97,7 +97,7 @@ func join(columns []*column) *Matrix {
 			continue
 		}
 		m.Firewalls = append(m.Firewalls, Firewall{
-			Name: c.firewall.name, Title: c.firewall.title, About: c.about(), Exposure: c.exposure(),
+			Name: c.firewall.name, Title: c.firewall.title, About: c.about(), Exposure: c.exposure(), ToServer: c.toServer(),
 		})
 		for i := range m.Rows {
 			m.Rows[i].Cells = append(m.Rows[i].Cells, c.cells[i])

@@ -25,16 +25,16 @@ const nmapOptions = "-n -Pn -sS -g 20 -p- -T5 --max-retries 0 --max-rtt-timeout 
 
 var scans = []row{
 	{
-		"scan by a stranger", "A third host outside scans every TCP port of the client with nmap, from source port 20.", true,
+		"scan by a stranger", "A third host outside scans every TCP port of the client with nmap, from source port 20.", true, scanning,
 		func(ctx context.Context, c *column) (cell Cell, err error) {
 			cell, c.scanned, err = c.scan(ctx, c.Outsider)
 			return cell, err
 		},
 	},
 	{
-		"scan by the server", "The same scan from the server's address.", true,
-		func(ctx context.Context, c *column) (Cell, error) {
-			cell, _, err := c.scan(ctx, c.Server)
+		"scan by the server", "The same scan from the server's address.", true, scanning,
+		func(ctx context.Context, c *column) (cell Cell, err error) {
+			cell, c.served, err = c.scan(ctx, c.Server)
 			return cell, err
 		},
 	},

@@ -24,11 +24,11 @@ const lowestPort, highestPort = 46197, 46296
 
 var services = []row{
 	{
-		"download", "lftp fetches a file in active mode: the server connects to the port that the client has announced.", false,
+		"download", "lftp fetches a file in active mode: the server connects to the port that the client has announced.", false, serving,
 		download,
 	},
 	{
-		"listing", "lftp lists a directory in active mode.", false,
+		"listing", "lftp lists a directory in active mode.", false, serving,
 		func(ctx context.Context, c *column) (Cell, error) {
 			return c.lftp(ctx, "ls", func(out string) error {
 				if !strings.Contains(out, "R1.cfg\n") {
@@ -39,13 +39,13 @@ var services = []row{
 		},
 	},
 	{
-		"upload", "lftp stores a file in active mode.", false,
+		"upload", "lftp stores a file in active mode.", false, serving,
 		func(ctx context.Context, c *column) (Cell, error) {
 			return c.lftp(ctx, "put R3.cfg", func(string) error { return c.arrived(lab.ServerFiles+"/R3.cfg", lab.R3) })
 		},
 	},
 	{
-		"passive mode", "curl fetches a file in passive mode: the client connects to a port that the server has announced.", false,
+		"passive mode", "curl fetches a file in passive mode: the client connects to a port that the server has announced.", false, serving,
 		func(ctx context.Context, c *column) (Cell, error) {
 			return c.curl(ctx, "R1.cfg", func(out string) error { return same(out, lab.R1) })
 		},
