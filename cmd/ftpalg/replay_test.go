@@ -26,7 +26,7 @@ func TestReplay(t *testing.T) {
 			e.Setenv("REFERENCE", captures)
 			return errors.Join(
 				// It begins when the client has logged in.
-				rewrite(reference, filepath.Join(e.WorkDir, "late.pcapng"), func(i int, _ []byte) bool { return i >= 20 }),
+				rewrite(reference, filepath.Join(e.WorkDir, "late.pcapng"), func(i int, _ []byte) bool { return i >= 34 }),
 				rewrite(reference, filepath.Join(e.WorkDir, "checksums.pcapng"), func(_ int, frame []byte) bool {
 					const field = 14 + 20 + 16 // behind the headers of Ethernet and IPv4
 					if len(frame) >= field+2 && frame[14+9] == byte(layers.IPProtocolTCP) {

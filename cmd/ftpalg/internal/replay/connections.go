@@ -197,10 +197,12 @@ func (c *connection) diverts(s *segment, isNew bool) bool {
 	switch {
 	case !c.control:
 		return false
+	case s.first():
+		return isNew
 	case s.has(fin | rst):
 		return true
 	case c.released:
 		return false
 	}
-	return s.payload || isNew || s.src == c.other && s.answer()
+	return s.payload || s.src == c.other && s.answer()
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/gopacket/gopacket/layers"
 )
 
 var (
@@ -62,6 +63,8 @@ func TestDiverted(t *testing.T) {
 		{up(syn), true}, // not answered yet
 		{down(syn | ack), true},
 		{up(syn), false},
+		{text(up(syn)), false},
+		{down(syn), false},
 		{up(ack), false},
 		{text(down(ack)), true},
 		{text(up(ack)), true},
@@ -118,6 +121,29 @@ func TestUnansweredConnectionsAreForgotten(t *testing.T) {
 	}
 	if n := len(flows.all); answered != 100 || named != n-answered || n > 5000 || flows.servers[server.Addr()] != 100 {
 		t.Errorf("%d connections, %d of them answered, %d for the server", n, answered, flows.servers[server.Addr()])
+	}
+}
+
+// A SYN within an established connection uses no pinhole, though it may be open.
+func TestSYNOfAnEstablishedConnection(t *testing.T) {
+	k := newTalk(t, "10.1.4.4:41138", "10.2.5.5:21").login()
+	announce := func() {
+		k.c("PORT 10,1,4,4,180,117")
+		k.s("200 ok")
+		k.c("RETR x")
+	}
+	announce()
+	k.data("10.2.5.5:20", "10.1.4.4:46197")
+	k.s("150 ok", "226 ok")
+	announce()
+	k.data("10.2.5.5:20", "10.1.4.4:46197") // the first was not closed
+	k.s("150 ok", "226 ok")
+	announce()
+	k.send(netip.MustParseAddrPort("10.1.4.4:46197"), netip.MustParseAddrPort("10.2.5.5:20"), layers.TCP{RST: true}, "")
+	k.data("10.2.5.5:20", "10.1.4.4:46197")
+	k.s("150 ok", "226 ok")
+	if _, s := k.replay(); s.Opened != 3 || s.Used != 2 || s.Missed != 0 {
+		t.Error(&s)
 	}
 }
 

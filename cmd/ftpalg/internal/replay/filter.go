@@ -88,7 +88,7 @@ const (
 	tooMany         // so it does, but its client has as many connections as may be
 )
 
-// admit decides on a SYN.
+// admit decides on a SYN that begins a connection; others are not asked about.
 func (f *filter) admit(s *segment) passage {
 	known := f.flows.find(s.src, s.dst)
 	for _, ports := range f.ports {
@@ -100,7 +100,7 @@ func (f *filter) admit(s *segment) passage {
 		}
 		_, named := f.ranges[alg.Range{Client: s.src.Addr(), Server: s.dst.Addr(), Ports: ports}]
 		switch {
-		case !named || !ports.Contains(s.dst.Port()) || !known.isNew(s):
+		case !named || !ports.Contains(s.dst.Port()):
 		case known != nil && known.byRange && !known.over:
 			return through
 		case f.flows.byRange[clientOf(s.src)] >= mostByRange:

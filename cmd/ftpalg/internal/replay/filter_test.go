@@ -121,16 +121,6 @@ func TestRanges(t *testing.T) {
 			t.Errorf("%s -> %s: %v", c.from, c.to, got)
 		}
 	}
-	// An established connection asks for nothing.
-	again := asks("10.1.4.4:40000", "10.2.5.5:50000", 1)
-	c := f.flows.begin(again, f.now)
-	if f.admit(again) != byRange {
-		t.Error("not answered yet")
-	}
-	f.flows.note(c, &segment{src: again.dst, dst: again.src, flags: syn | ack})
-	if f.admit(again) != closed {
-		t.Error("established")
-	}
 	f.do(alg.Op{Kind: alg.OpRevoke, Range: r})
 	if f.admit(asks("10.1.4.4:40001", "10.2.5.5:50000", 1)) != closed {
 		t.Error("revoked")

@@ -81,7 +81,7 @@ func (p *player) segment(s *segment, packet []byte) bool {
 	c := p.flows.find(s.src, s.dst)
 	isNew := s.first() && c.isNew(s)
 	way := closed
-	if s.first() {
+	if isNew {
 		way = p.filter.admit(s)
 	}
 	near := isNew && way == closed && s.dst.Port() >= 1024 && p.flows.servers[s.src.Addr()] > 0

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +52,7 @@ func TestADialogueThatBeganBeforeTheFile(t *testing.T) {
 		t.Errorf("%v, %q", &s, s.Warnings())
 	}
 	// After its end a new one between the same ends is none that began before.
+	k.send(netip.MustParseAddrPort("10.2.5.5:20"), netip.MustParseAddrPort("10.1.4.4:46197"), layers.TCP{RST: true}, "")
 	k.close()
 	k.now = k.now.Add(2 * time.Minute)
 	k.login().download()
