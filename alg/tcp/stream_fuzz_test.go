@@ -54,6 +54,8 @@ func FuzzStream(f *testing.F) {
 	f.Add(uint32(0xfffffff0), bytes.Repeat([]byte("NOOP\r\nABOR\r\n"), 40),
 		[]byte{0, 200, 8, 1, 100, 8, 0, 255, 0, 200, 255, 2, 10, 20, 64, 0, 255, 15, 3, 3})
 	f.Add(uint32(1<<31-4), []byte("x"), []byte{})
+	f.Add(uint32(7), bytes.Repeat([]byte("NOOP\r\n"), 200), // nothing is acknowledged, and the first comes again
+		[]byte{0, 0, 250, 24, 0, 0, 250, 28, 5, 0, 0, 250, 24, 255, 0, 200, 25, 3, 255, 0, 200, 16})
 	f.Fuzz(func(t *testing.T, start uint32, text []byte, script []byte) {
 		if len(text) > 4096 {
 			return
