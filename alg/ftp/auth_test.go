@@ -1,6 +1,9 @@
 package ftp_test
 
 import (
+	"bytes"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,15 +31,63 @@ func TestAuthScanner(t *testing.T) {
 		{"NOOP\nAUTH", []int{8}},
 		{"", nil},
 	} {
-		var a ftp.AuthScanner
-		var at []int
-		for i := range len(tc.stream) {
-			if a.Next(tc.stream[i]) {
-				at = append(at, i)
-			}
-		}
-		if len(at) != len(tc.at) || len(at) > 0 && (at[0] != tc.at[0] || at[len(at)-1] != tc.at[len(tc.at)-1]) {
+		if at := findAuth([]byte(tc.stream)); !slices.Equal(at, tc.at) {
 			t.Errorf("%.40q: found at %v, want %v", tc.stream, at, tc.at)
 		}
 	}
+}
+
+// findAuth returns the places of the bytes at which a scanner says so.
+func findAuth(stream []byte) (at []int) {
+	var a ftp.AuthScanner
+	for i, b := range stream {
+		if a.Next(b) {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// What servers leave out of a line, and AUTH with that between its letters.
+const (
+	leftOut  = `(?:\x00|\xff[\xfb-\xfe].|\xff[^\xfb-\xfe])*`
+	anyAuth  = `[aA]` + leftOut + `[uU]` + leftOut + `[tT]` + leftOut + `[hH]`
+	mayBegin = `(?:[ \t\r\v\f]|\xf2|\x00|\xff[\xfb-\xfe].|\xff[^\xfb-\xfe])*`
+)
+
+var (
+	surelyAuth = regexp.MustCompile(`(?s)^` + mayBegin + anyAuth)
+	maybeAuth  = regexp.MustCompile(`(?s)(?:^|\x00)` + mayBegin + anyAuth)
+)
+
+// A line that begins with AUTH, with what servers leave out, is found once and no other
+// is; and when the byte is changed that it says, there is no AUTH any more.
+func FuzzAuthScanner(f *testing.F) {
+	for _, seed := range []string{
+		"AUTH TLS\r\n", "\xff\xf4\xff\xf2auth", "A\xff\xfb\x01UT\xff\xf1H", "NOOP\x00AUTH", " \t\xf2AUTH", "AUT\nH", "A\x00AUTH",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		for line := range bytes.SplitSeq(stream, []byte("\n")) {
+			at := findAuth(line)
+			text := latin1(line)
+			if len(at) == 0 && surelyAuth.MatchString(text) || len(at) > 0 && !maybeAuth.MatchString(text) {
+				t.Fatalf("%q: found at %v", line, at)
+			}
+		}
+		at := findAuth(stream)
+		for _, i := range at {
+			if stream[i]|0x20 != 'h' {
+				t.Fatalf("%q: found at %d", stream, i)
+			}
+		}
+		changed := bytes.Clone(stream)
+		for _, i := range at {
+			changed[i] = 'X'
+		}
+		if at := findAuth(changed); at != nil {
+			t.Fatalf("%q: still found in %q, at %v", stream, changed, at)
+		}
+	})
 }

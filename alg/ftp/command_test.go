@@ -144,13 +144,15 @@ func TestAnnounces(t *testing.T) {
 	}
 }
 
-// The verbs of RFC 5797 and of the extensions after it, by name.
+// The verbs of RFC 5797, of the extensions after it, and of clients' practice, by name.
 func TestVerbs(t *testing.T) {
-	const known = `ABOR ACCT ADAT ALGS ALLO APPE AUTH AVBL CCC CDUP CLNT COMB CONF CSID CWD DELE DSIZ ENC EPRT
-		EPSV FEAT HASH HELP HOST LANG LIST LPRT LPSV MDTM MFCT MFF MFMT MIC MKD MLSD MLST MODE NLST NOOP
-		OPTS PASS PASV PBSZ PORT PROT PWD QUIT RANG REIN REST RETR RMD RMDA RNFR RNTO SITE SIZE SMNT STAT
-		STOR STOU STRU SYST THMB TYPE USER XCRC XCUP XCWD XMD5 XMKD XPWD XRMD XSHA XSHA1 XSHA256 XSHA512`
+	const known = `ABOR ACCT ADAT ALGS ALLO APPE AUTH AVBL CCC CDUP CLNT COMB CONF CPSV CSID CWD DELE DSIZ ENC EPRT
+		EPSV ESTA ESTP FEAT HASH HELP HOST LANG LIST LPRT LPSV MACB MD5 MDTM MFCT MFF MFMT MIC MKD MLSD MLST
+		MMD5 MODE NLST NOOP OPTS PASS PASV PBSZ PORT PRET PROT PWD QUIT RANG REIN REST RETR RMD RMDA RNFR RNTO
+		SITE SIZE SMNT SSCN STAT STOR STOU STRU SYST THMB TYPE USER XCRC XCUP XCWD XMD5 XMKD XPWD XRMD XSHA
+		XSHA1 XSHA256 XSHA384 XSHA512`
 	const transfer = " RETR STOR STOU APPE LIST NLST MLSD "
+	const announcing = " PORT EPRT LPRT PASV EPSV LPSV CPSV "
 	seen := map[ftp.Verb]bool{ftp.Other: true}
 	for _, name := range strings.Fields(known) {
 		cmd, err := ftp.ParseCommand([]byte(strings.ToLower(name)))
@@ -161,12 +163,52 @@ func TestVerbs(t *testing.T) {
 		if want := strings.Contains(transfer, " "+name+" "); cmd.Verb.Transfer() != want {
 			t.Errorf("%s.Transfer() = %v", name, !want)
 		}
+		if want := strings.Contains(announcing, " "+name+" "); cmd.Verb.Announces() != want {
+			t.Errorf("%s.Announces() = %v", name, !want)
+		}
 	}
-	last := ftp.Xsha512
-	if len(seen) != int(last)+1 {
-		t.Errorf("%d verbs are tested of %d", len(seen), last+1)
+	for v := ftp.Verb(0); v < 255; v++ {
+		if named := v.String() != "OTHER"; named && !seen[v] {
+			t.Errorf("%v is not in the list", v)
+		}
 	}
-	if ftp.Other.Transfer() || ftp.Other.String() != "OTHER" || ftp.Verb(255).String() != "OTHER" {
+	if ftp.Other.Transfer() || ftp.Other.Announces() || ftp.Verb(255).String() != "OTHER" {
 		t.Error("what is not in the table has a meaning")
+	}
+}
+
+// A first word of other protocols looks like a verb, but is in no list of verbs.
+func TestWordsOfOtherProtocolsAreOther(t *testing.T) {
+	for _, line := range []string{
+		"GET / HTTP/1.1", "POST / HTTP/1.1", "PUT /x HTTP/1.1", "HEAD / HTTP/1.0", "DELETE /x HTTP/1.1",
+		"CONNECT x:443 HTTP/1.1", "OPTIONS sip:x SIP/2.0", "INVITE sip:x SIP/2.0", "REGISTER sip:x SIP/2.0",
+		"HELO x", "EHLO x", "MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA", "STARTTLS", "NICK x", "JOIN x",
+		"RETRY", "PORTABLE 10,0,0,1,4,1", "PASVX", "XPORT 1", "SET x 1", "FLUSHALL", "SELECT 1",
+	} {
+		if cmd, err := ftp.ParseCommand([]byte(line)); err != nil || cmd.Verb != ftp.Other {
+			t.Errorf("%q is read as %v, %v", line, cmd.Verb, err)
+		}
+	}
+}
+
+// The word is a view of the line too: whoever asks for more verbs compares it.
+func TestWord(t *testing.T) {
+	for line, want := range map[string]string{
+		"xyzzy": "xyzzy", "XYZZY a b\r": "XYZZY", "\xff\xf4\xff\xf2abor\r": "abor", "NOOP ": "NOOP",
+	} {
+		cmd, err := ftp.ParseCommand([]byte(line))
+		if err != nil || string(cmd.Word) != want {
+			t.Errorf("the word of %q is %q, %v", line, cmd.Word, err)
+		}
+	}
+}
+
+func TestHasTelnet(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": false, "NOOP": false, "\xff\xf4\xff\xf2ABOR": true, "RETR a\xff": true, "\xf2ABOR": false, "RETR \xc3\xbf": false,
+	} {
+		if got := ftp.HasTelnet([]byte(line)); got != want {
+			t.Errorf("HasTelnet(%q) = %v", line, got)
+		}
 	}
 }

@@ -3,8 +3,8 @@ package ftp
 import "bytes"
 
 const (
-	// MaxLine is how many bytes of a line are kept. Commands and replies of real
-	// programs are far shorter; PATH_MAX is as long.
+	// MaxLine is how many bytes of a line are kept, a CR at its end among them. Commands
+	// and replies of real programs are far shorter; PATH_MAX is as long.
 	MaxLine = 4 << 10
 	// beginning is what is kept of a longer line: its verb, or its code.
 	beginning = 16
@@ -47,16 +47,12 @@ func (s *Splitter) Next(b []byte, end End) (l Line, n int, ok bool) {
 		return Line{}, len(b), false
 	}
 	body := b[:at]
-	if end == CRLF {
-		if at > 0 {
-			body = b[:at-1]
-		} else if !s.long && !s.lost {
-			s.text = s.text[:len(s.text)-1] // the CR came before
-		}
-	}
-	if len(s.text) > 0 || s.long || s.lost || len(body) > MaxLine {
+	if len(s.text) > 0 || s.long || s.lost || at > MaxLine {
 		s.gather(body)
 		body = s.text
+	}
+	if end == CRLF && !s.long && !s.lost {
+		body = body[:len(body)-1] // the CR
 	}
 	l = Line{Text: body, Long: s.long, Urgent: s.urg}
 	lost := s.lost
@@ -127,14 +123,26 @@ func (s *Splitter) AppendBinary(b []byte) ([]byte, error) {
 	return append(append(b, flags), s.text...), nil
 }
 
-// UnmarshalBinary reads what AppendBinary wrote.
+// UnmarshalBinary reads what AppendBinary wrote. Its error is [ErrEncoding]; the splitter
+// is not changed then.
 func (s *Splitter) UnmarshalBinary(b []byte) error {
 	if len(b) < 1 || len(b) > 1+MaxLine || b[0] > 15 {
 		return ErrEncoding
 	}
-	*s = Splitter{
-		text: bytes.Clone(b[1:]),
-		cr:   b[0]&1 != 0, long: b[0]&2 != 0, lost: b[0]&4 != 0, urg: b[0]&8 != 0,
+	n := Splitter{cr: b[0]&1 != 0, long: b[0]&2 != 0, lost: b[0]&4 != 0, urg: b[0]&8 != 0}
+	var ok bool
+	switch b = b[1:]; {
+	case n.lost:
+		ok = !n.long && len(b) == 0
+	case n.long:
+		ok = len(b) == beginning
+	default:
+		ok = n.cr == bytes.HasSuffix(b, []byte{'\r'})
 	}
+	if !ok {
+		return ErrEncoding
+	}
+	n.text = bytes.Clone(b)
+	*s = n
 	return nil
 }

@@ -284,7 +284,8 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, s.sent...), nil
 }
 
-// UnmarshalBinary reads what AppendBinary wrote. Its error is [ErrEncoding].
+// UnmarshalBinary reads what AppendBinary wrote. Its error is [ErrEncoding]; the stream is
+// not changed then.
 func (s *Stream) UnmarshalBinary(b []byte) error {
 	const head = 13
 	if len(b) < head || b[8] > 1 {
@@ -295,10 +296,11 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 	if uint64(len(past)) != n && uint64(len(past)) != 2*n {
 		return ErrEncoding
 	}
-	*s = Stream{
-		next: binary.BigEndian.Uint32(b), acked: binary.BigEndian.Uint32(b[4:]), finished: b[8] == 1,
-		past: bytes.Clone(past[:n]),
+	next, acked := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+	if unacked := Diff(next, acked); unacked < 0 || uint64(unacked) > n {
+		return ErrEncoding // what the receiver may not have is remembered
 	}
+	*s = Stream{next: next, acked: acked, finished: b[8] == 1, past: bytes.Clone(past[:n])}
 	if n > 0 && uint64(len(past)) == 2*n {
 		s.sent = bytes.Clone(past[n:])
 	}
