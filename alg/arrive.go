@@ -38,20 +38,20 @@ func (w *Worker) packet(p *Packet) {
 	case s == nil:
 		w.stranger(flow, d, &seg, p)
 	case !w.Policy.Loose && !s.path.has(d, p):
-		w.astray(s, p.ID)
+		s.astray(p.ID)
 	case s.condemned:
-		w.resets(s)
+		s.resets()
 		w.drop(p.ID)
 	case seg.Has(tcp.SYN):
-		w.synAck(s, d, &seg, p.ID)
+		s.synAck(d, &seg, p.ID)
 	case seg.Has(tcp.RST):
-		w.rst(s, d, seg.Seq)
+		s.rst(d, seg.Seq)
 		w.accept(p.ID, nil)
 	case !seg.Has(tcp.ACK): // no receiver reads it (RFC 9293, section 3.10.7.4)
 		w.stats.Outside++
 		w.unread(p.ID, false)
 	default:
-		w.segment(s, d, &seg, p.ID)
+		s.segment(d, &seg, p.ID)
 	}
 }
 
@@ -89,7 +89,7 @@ func (w *Worker) orient(seg *tcp.Segment) (Flow, side, bool) {
 // tracking calls it new. There a session begins, and nowhere else.
 func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 	if s != nil && (s.conn.Handshake.Answered() || s.broken && s.replied) {
-		w.forget(s, "replaced by a new connection")
+		s.forget("replaced by a new connection")
 		s = nil
 	}
 	if s == nil {
@@ -100,7 +100,7 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		w.handshaking.set(&s.life, w.now.UnixNano())
 	}
 	if !w.Policy.Loose && !s.path.has(fromClient, p) {
-		w.astray(s, p.ID)
+		s.astray(p.ID)
 		return
 	}
 	err := s.conn.Handshake.Open(seg.Seq)
@@ -108,7 +108,7 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		err = errSYNData
 	}
 	if err != nil {
-		w.notHelped(s, err.Error())
+		s.notHelped(err.Error())
 	}
 	if len(seg.Payload) > 0 && w.Policy.DenyTLS {
 		w.drop(p.ID) // it is sent again without
@@ -121,27 +121,27 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 var errSYNData = errors.New("data in the SYN")
 
 // synAck acts on the server's answer.
-func (w *Worker) synAck(s *session, d side, seg *tcp.Segment, id uint32) {
+func (s *session) synAck(d side, seg *tcp.Segment, id uint32) {
 	if d == fromServer && seg.Has(tcp.ACK) {
 		s.replied = true
 		if err := s.conn.Answer(seg.Seq, seg.Ack); err != nil {
-			w.notHelped(s, err.Error())
+			s.notHelped(err.Error())
 		}
 	}
-	w.accept(id, nil)
+	s.w.accept(id, nil)
 }
 
 // notHelped has a session whose numbers are not certain pass. It stays until it is
 // forgotten, so that no other SYN of the same handshake begins one.
-func (w *Worker) notHelped(s *session, reason string) {
+func (s *session) notHelped(reason string) {
 	s.broken = true
-	w.decide(s, s.talk.End(reason, nil))
+	s.decide(s.talk.End(reason, nil))
 }
 
 // stranger acts on a packet of a flow without a session. It passes, and opens nothing.
 func (w *Worker) stranger(flow Flow, d side, seg *tcp.Segment, p *Packet) {
 	if s := w.known(flow, d, seg, p); s != nil {
-		w.segment(s, d, seg, p.ID)
+		s.segment(d, seg, p.ID)
 		return
 	}
 	w.foreign(flow, d, seg, p.ID)
@@ -177,26 +177,26 @@ func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint32) {
 }
 
 // astray drops a packet that came in elsewhere than its sender is.
-func (w *Worker) astray(s *session, id uint32) {
-	w.stats.Astray++
+func (s *session) astray(id uint32) {
+	s.w.stats.Astray++
 	if !s.strayed {
 		s.strayed = true
-		w.tell(w.event(s, Violation, "a packet in the name of one end came by another way than that end's (paths)"))
+		s.w.tell(s.event(Violation, "a packet in the name of one end came by another way than that end's (paths)"))
 	}
-	w.drop(id)
+	s.w.drop(id)
 }
 
 // rst acts on a RST. Only the exact number ends a connection at once (RFC 5961,
 // section 3.2), but near is near enough to admit nothing for now.
-func (w *Worker) rst(s *session, d side, seq uint32) {
+func (s *session) rst(d side, seq uint32) {
 	switch next := s.conn.Streams[d].Next(); {
 	case !s.conn.Handshake.Answered() || s.talk.Encrypted():
-		w.forget(s, "RST")
+		s.forget("RST")
 	case !s.conn.Streams[d].Near(seq):
 	case seq != next:
-		w.decide(s, s.talk.Withdraw("RST", nil))
+		s.decide(s.talk.Withdraw("RST", nil))
 	default:
-		w.forget(s, "RST")
+		s.forget("RST")
 	}
 }
 
@@ -206,7 +206,7 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 		// Those that have not begun, or that nobody has logged in to, make room.
 		for _, l := range []*timers{&w.ending, &w.handshaking, &w.loggingIn} {
 			if l.head != nil {
-				w.forget(l.head.session, "no room")
+				l.head.session.forget("no room")
 				break
 			}
 		}
@@ -216,7 +216,7 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 		}
 	}
 	w.last++
-	s := &session{id: w.last, flow: flow, path: way, rules: w.Policy.RulesFor(flow.Server.Addr())}
+	s := &session{w: w, id: w.last, flow: flow, path: way, rules: w.Policy.RulesFor(flow.Server.Addr())}
 	for _, t := range s.timers() {
 		t.session = s
 	}
@@ -229,86 +229,86 @@ func (s *session) timers() []*timer {
 }
 
 // begun tells that a dialogue has begun, and counts it for its client.
-func (w *Worker) begun(s *session, reason string) {
+func (s *session) begun(reason string) {
 	if s.started {
 		return
 	}
-	if s.client = w.Limits.greet(s.flow.Client.Addr()); s.client == nil {
-		w.stats.Unhelped++
-		w.tell(w.event(s, Overload, "more sessions of one client than max_sessions_per_client allows"))
+	if s.client = s.w.Limits.greet(s.flow.Client.Addr()); s.client == nil {
+		s.w.stats.Unhelped++
+		s.w.tell(s.event(Overload, "more sessions of one client than max_sessions_per_client allows"))
 		s.talk.End("", nil)
-		w.giveUp(s, "no room")
+		s.giveUp("no room")
 		return
 	}
 	s.started = true
-	w.tell(w.event(s, SessionStart, reason))
-	w.touch(s)
+	s.w.tell(s.event(SessionStart, reason))
+	s.touch()
 }
 
 // touch notes that the session is alive.
-func (w *Worker) touch(s *session) {
-	now := w.now.UnixNano()
+func (s *session) touch() {
+	now := s.w.now.UnixNano()
 	switch {
 	case s.condemned, !s.started:
-	case s.talk.LoggedIn() || !w.Policy.RequireLogin:
-		w.idle.set(&s.life, now)
-	case s.life.list != &w.loggingIn:
-		w.loggingIn.set(&s.life, now)
+	case s.talk.LoggedIn() || !s.w.Policy.RequireLogin:
+		s.w.idle.set(&s.life, now)
+	case s.life.list != &s.w.loggingIn:
+		s.w.loggingIn.set(&s.life, now)
 	}
-	w.calm.set(&s.calm, now)
+	s.w.calm.set(&s.calm, now)
 }
 
 // giveUp follows a session no more: its flow passes, unhelped. Where AUTH is denied it is
 // still read for that.
-func (w *Worker) giveUp(s *session, reason string) {
-	if w.Policy.DenyTLS || s.broken {
-		w.vouch(s)
+func (s *session) giveUp(reason string) {
+	if s.w.Policy.DenyTLS || s.broken {
+		s.vouch()
 		if !s.broken {
-			w.idle.set(&s.life, w.now.UnixNano())
+			s.w.idle.set(&s.life, s.w.now.UnixNano())
 		}
 		return
 	}
-	w.forget(s, reason)
+	s.forget(reason)
 }
 
 // forget ends a session and all that is known of it.
-func (w *Worker) forget(s *session, reason string) {
+func (s *session) forget(reason string) {
 	if s.gone {
 		return
 	}
-	w.decide(s, s.talk.Withdraw(reason, nil))
+	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.gone = true
-	w.vouch(s)
-	w.revoke(s)
+	s.vouch()
+	s.revoke()
 	if s.started {
-		w.tell(w.event(s, SessionEnd, reason))
+		s.w.tell(s.event(SessionEnd, reason))
 	}
-	w.release(s, s.condemned)
+	s.release(s.condemned)
 	for _, t := range s.timers() {
 		t.stop()
 	}
-	if w.nearby[s.near()] == s {
-		delete(w.nearby, s.near())
+	if s.w.nearby[s.near()] == s {
+		delete(s.w.nearby, s.near())
 	}
-	delete(w.sessions, s.flow)
-	w.Limits.remember(-int64(s.memory))
-	w.Limits.end(s.client)
+	delete(s.w.sessions, s.flow)
+	s.w.Limits.remember(-int64(s.memory))
+	s.w.Limits.end(s.client)
 }
 
 // condemn ends a connection: nothing of it passes any more.
-func (w *Worker) condemn(s *session, reason string) {
-	w.tell(w.event(s, Violation, reason))
-	w.decide(s, s.talk.Withdraw(reason, nil))
+func (s *session) condemn(reason string) {
+	s.w.tell(s.event(Violation, reason))
+	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.condemned = true
-	w.ending.set(&s.life, w.now.UnixNano())
-	w.release(s, true)
+	s.w.ending.set(&s.life, s.w.now.UnixNano())
+	s.release(true)
 }
 
 // resets tells both ends that the connection is over.
-func (w *Worker) resets(s *session) {
+func (s *session) resets() {
 	c, v := s.flow.Client, s.flow.Server
 	up, down := s.conn.Streams[fromClient].Next(), s.conn.Streams[fromServer].Next()
-	w.res.Inject = append(w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
+	s.w.res.Inject = append(s.w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
 }

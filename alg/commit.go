@@ -19,8 +19,8 @@ type pending struct {
 	look *session // not nil: find out whether its pinhole was used, tell if so
 }
 
-func (w *Worker) change(s *session, op Op) {
-	w.changes = append(w.changes, change{Op: op, session: s})
+func (s *session) change(op Op) {
+	s.w.changes = append(s.w.changes, change{Op: op, session: s})
 }
 
 // commit makes the batch's changes and settles what became of them. Where the
@@ -59,7 +59,7 @@ func (w *Worker) committed(c change) {
 	if c.Kind == OpOpen && a.stage == open && a.pinhole == c.Pinhole {
 		a.inForce = true
 		if !c.until.IsZero() {
-			w.chat(c.session, w.pinholeEvent(c.session, PinholeOpen, "at last"))
+			c.session.chat(c.session.pinholeEvent(PinholeOpen, "at last"))
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (w *Worker) committed(c change) {
 // and has the change tried again.
 func (w *Worker) failed(c change, err error) {
 	w.stats.Failures++
-	e := w.event(c.session, Failure, "the packet filter refused a change")
+	e := c.session.event(Failure, "the packet filter refused a change")
 	e.Pinhole, e.Err = c.Pinhole, err
 	if c.Kind == OpOpen {
 		w.pending = slices.DeleteFunc(w.pending, func(p pending) bool {
@@ -109,7 +109,7 @@ func (w *Worker) Settle(now time.Time) {
 	for i := range w.pending {
 		switch p := &w.pending[i]; {
 		case p.look != nil:
-			w.look(p.look)
+			p.look.look()
 		case p.Kind == PinholeClosed && p.Used && w.Flows != nil:
 			if c, ok, err := w.Flows.Counters(p.Pinhole); err == nil && ok {
 				p.Counters = c
@@ -130,18 +130,18 @@ func (w *Worker) Settle(now time.Time) {
 	w.after = w.after[:0]
 	w.commit()
 	for _, s := range w.trusted {
-		w.vouchNow(s)
+		s.vouchNow()
 	}
 	clear(w.trusted)
 	w.trusted = w.trusted[:0]
 }
 
 // look finds out whether a session's pinhole was used, and tells.
-func (w *Worker) look(s *session) {
+func (s *session) look() {
 	if s.gone {
 		return
 	}
-	if news, err := w.askUse(s, w.now); err == nil && news {
-		w.Sink(w.pinholeEvent(s, PinholeUsed, ""))
+	if news, err := s.askUse(s.w.now); err == nil && news {
+		s.w.Sink(s.pinholeEvent(PinholeUsed, ""))
 	}
 }

@@ -40,7 +40,7 @@ func (w *Worker) Missed(now time.Time, from, to netip.AddrPort) {
 	}
 	a.nearly = true
 	w.now = now
-	e := w.pinholeEvent(s, PinholeMissed, reason)
+	e := s.pinholeEvent(PinholeMissed, reason)
 	e.Missed = from
 	w.Sink(e)
 }

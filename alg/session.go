@@ -18,6 +18,7 @@ const (
 // session is one control connection. There are up to a hundred thousand, and any of them
 // may be forgotten at any time: a flow without a session passes, unhelped.
 type session struct {
+	w     *Worker
 	flow  Flow
 	id    uint64
 	rules *Rules

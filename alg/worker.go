@@ -137,25 +137,25 @@ func (w *Worker) Tick(now time.Time) Result {
 	w.begin(now)
 	at := now.UnixNano()
 	for s := w.opened.due(at); s != nil; s = w.opened.due(at) {
-		if s.open.stop(); !w.noteUse(s) {
-			w.decide(s, s.talk.Withdraw("timeout", nil))
+		if s.open.stop(); !s.noteUse() {
+			s.decide(s.talk.Withdraw("timeout", nil))
 		}
 	}
 	for t := w.held.head; t != nil; { // no more than the limits let wait
 		s := t.session
 		t = t.next
-		w.expire(s)
+		s.expire()
 	}
 	for s := w.calm.due(at); s != nil; s = w.calm.due(at) {
 		s.calm.stop()
-		w.shrink(s)
+		s.shrink()
 	}
 	for s := w.admitted.due(at); s != nil; s = w.admitted.due(at) {
-		w.admitAnew(s)
+		s.admitAnew()
 	}
 	for _, l := range []*timers{&w.handshaking, &w.loggingIn, &w.idle, &w.ending} {
 		for s := l.due(at); s != nil; s = l.due(at) {
-			w.forget(s, "idle")
+			s.forget("idle")
 		}
 	}
 	w.leave()
@@ -168,7 +168,7 @@ func (w *Worker) Tick(now time.Time) Result {
 func (w *Worker) Stop(now time.Time) Result {
 	w.begin(now)
 	for _, s := range w.sessions {
-		w.forget(s, "ftpalg stops")
+		s.forget("ftpalg stops")
 	}
 	w.leave()
 	w.commit()
@@ -188,9 +188,9 @@ func (w *Worker) drop(id uint32) {
 	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Drop: true})
 }
 
-func (w *Worker) event(s *session, k Kind, reason string) Event {
+func (s *session) event(k Kind, reason string) Event {
 	return Event{
-		Time: w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Reason: reason,
+		Time: s.w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Reason: reason,
 	}
 }
 
@@ -204,7 +204,7 @@ type chatter struct {
 
 // chat tells an event that an attacker could have told as often as he likes, if that has
 // not been told too often.
-func (w *Worker) chat(s *session, e Event) {
+func (s *session) chat(e Event) {
 	n, many := &s.chatter.refusals, uint16(64)
 	switch e.Kind {
 	case PinholeAnnounced, PinholeOpen, PinholeClosed:
@@ -212,9 +212,9 @@ func (w *Worker) chat(s *session, e Event) {
 	}
 	switch {
 	case *n < many:
-		w.tell(e)
+		s.w.tell(e)
 	case *n == many:
-		w.tell(w.event(s, Overload, "too many events: no more are told until a connection is admitted"))
+		s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
 	}
 	*n = min(*n+1, many+1)
 }
