@@ -4,26 +4,39 @@
 GO       ?= go
 GOLANGCI := v2.15.0
 FUZZTIME ?= 1m
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 TOOLS    := $(CURDIR)/.cache/bin
 
-# Debian packages: what the lab runs, and what the tests want beside it, the last two for
-# the race detector.
-LAB   := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
-TESTS := tnftp tshark gcc libc6-dev
+# Without git, the programs say what the go command knows of their version.
+LDFLAGS  := -s -w $(if $(VERSION),-X github.com/ftpalg/ftpalg/cmd/internal/version.version=$(VERSION))
 
-.PHONY: build demo test test-report lint fuzz clean packages go
+# Debian packages: what the lab runs, and what the tests want beside it, the last two for
+# the race detector. Those of BESIDE cannot be installed where vsftpd is: they are unpacked
+# to .cache/deb/PACKAGE, where deploy/lab finds them.
+LAB    := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
+TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark gcc libc6-dev
+BESIDE := proftpd-core pure-ftpd
+
+.PHONY: build demo test test-programs test-report lint fuzz clean packages go
 
 build: go
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/ftpalg ./cmd/ftplab
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpalg ./cmd/ftplab
 
 demo: PACKAGES := $(LAB)
 demo: packages build
 	bin/ftplab demo
 
 test: PACKAGES := $(LAB) $(TESTS)
+test: UNPACKED := $(BESIDE)
 test: packages build
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m ./...
+
+# Every FTP server of the lab with every client, in every way. `make test` has a part of it.
+test-programs: PACKAGES := $(LAB) $(TESTS)
+test-programs: UNPACKED := $(BESIDE)
+test-programs: packages go
+	$(GO) test $(TESTFLAGS) -timeout 60m -run TestPrograms ./cmd/ftpalg -programs all
 
 # The page of `ftplab demo --html` in a real browser. With TESTFLAGS='-artifacts
 # -outputdir DIR', its pictures stay.
@@ -54,13 +67,24 @@ clean:
 go:
 	@command -v $(GO) >/dev/null || { echo 'make: this needs Go 1.26 or later: https://go.dev/dl/' >&2; exit 1; }
 
-# Installs what is missing, and nothing else. Debian starts a freshly installed vsftpd;
-# the lab starts its own, so that one is stopped again.
+# Installs what is missing, and nothing else: PACKAGES, and the libraries of what is
+# UNPACKED. Debian starts a freshly installed vsftpd; the lab starts its own, so that one is
+# stopped again.
 packages:
 	@missing=$$(for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed' || echo $$p; done); \
-	[ -n "$$missing" ] || exit 0; \
-	[ "$$(id -u)" = 0 ] || { echo "make: as root, apt-get install" $$missing >&2; exit 1; }; \
+	unpack=$$(for p in $(UNPACKED); do [ -d .cache/deb/$$p ] || echo $$p; done); \
+	[ -n "$$missing$$unpack" ] || exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "make: as root, make packages PACKAGES='"$$missing"' UNPACKED='"$$unpack"'" >&2; exit 1; }; \
+	set -e; \
+	apt-get update -q; \
+	[ -z "$$unpack" ] || missing="$$missing $$(apt-cache depends -i $$unpack | sed -n 's/.*Depends: \(lib.*\)/\1/p')"; \
 	echo "installing" $$missing; \
-	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
-	case "$$missing" in *vsftpd*) [ ! -d /run/systemd/system ] || systemctl disable -q --now vsftpd;; esac
+	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	case "$$missing" in *vsftpd*) [ ! -d /run/systemd/system ] || systemctl disable -q --now vsftpd;; esac; \
+	for p in $$unpack; do \
+		echo "unpacking $$p into .cache/deb"; \
+		new=.cache/deb/$$p.new; rm -rf $$new; mkdir -p $$new; \
+		(cd $$new && apt-get download -q -o APT::Sandbox::User=root $$p && dpkg -x ./*.deb . && rm ./*.deb); \
+		mv $$new .cache/deb/$$p; \
+	done

@@ -37,12 +37,13 @@ type Event struct {
 	Server  netip.AddrPort
 	Reason  string // why, in plain words; a constant text wherever the network has a say
 
-	Pinhole  Pinhole       // of the pinhole events; the zero value otherwise
-	OpenedAt time.Time     // of PinholeUsed and PinholeClosed; zero: it never opened
-	Open     time.Duration // how long the packet filter admitted the connection
-	Used     bool          // of PinholeClosed: a connection came through
-	Counters Counters      // of PinholeClosed, where known
-	Err      error         // of Failure
+	Pinhole  Pinhole        // of the pinhole events; the zero value otherwise
+	OpenedAt time.Time      // of PinholeUsed and PinholeClosed; zero: it never opened
+	Open     time.Duration  // how long the packet filter admitted the connection
+	Missed   netip.AddrPort // of PinholeMissed: where the connection came from
+	Used     bool           // of PinholeClosed: a connection came through
+	Counters Counters       // of PinholeClosed, where known
+	Err      error          // of Failure
 }
 
 // Sink takes events in the order in which they happen. It is called on the packet

@@ -195,7 +195,7 @@ func TestFinding43DeniedTLSAndFlowsWithoutASession(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := newWire(t, denyTLS, func(p *alg.Policy) { p.MaxSessionsPerClient = 1 })
+			x := newWire(t, denyTLS, func(p *alg.Policy) { p.MaxSessions = 1 })
 			begin(x)
 			before := x.next
 			x.wantDrop(x.say(fromClient, "AUTH TLS\r\n"))

@@ -55,6 +55,9 @@ const (
 	// OpRelease stops diverting the packets of a control connection. A new connection
 	// between the same ends is diverted again.
 	OpRelease
+	// OpWatch diverts the pure acknowledgements of a control connection too, for as long
+	// as Timeout.
+	OpWatch
 	// OpAdmit admits every connection of a Range, for as long as Timeout, anew if it
 	// was admitted already. Each is told by the packet filter's log.
 	OpAdmit
@@ -66,8 +69,8 @@ const (
 type Op struct {
 	Kind    OpKind
 	Pinhole Pinhole       // of OpOpen and OpClose
-	Timeout time.Duration // of OpOpen and OpAdmit: how long it stays without another of the kind
-	Flow    Flow          // of OpRelease
+	Timeout time.Duration // of OpOpen, OpAdmit and OpWatch: how long it stays without another of the kind
+	Flow    Flow          // of OpRelease and OpWatch
 	Range   Range         // of OpAdmit and OpRevoke
 }
 

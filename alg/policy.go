@@ -53,6 +53,20 @@ func DefaultPolicy() Policy {
 	}
 }
 
+// RulesFor returns the rules for a server: those of the Override with the longest prefix
+// that holds it, or else the policy's own.
+func (p *Policy) RulesFor(server netip.Addr) *Rules {
+	rules, longest := &p.Rules, -1
+	for i := range p.Overrides {
+		for _, prefix := range p.Overrides[i].Servers {
+			if prefix.Contains(server) && prefix.Bits() > longest {
+				rules, longest = &p.Overrides[i].Rules, prefix.Bits()
+			}
+		}
+	}
+	return rules
+}
+
 // Helps reports whether a dialogue between these two addresses may be helped.
 func (p *Policy) Helps(client, server netip.Addr) bool {
 	return contains(p.Clients, client) && contains(p.Servers, server)

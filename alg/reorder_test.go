@@ -116,10 +116,15 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 			case 5:
 				o := d.other()
 				id := forged.by(forged.in[o], forged.out[o], forged.build(d, seq, ack, tcp.ACK, text))
-				forged.wantDrop(id)
+				if forged.sessions() > 0 {
+					forged.wantDrop(id)
+				}
 			case 6:
 				o := d.other()
-				forged.wantDrop(forged.by(forged.in[o], forged.out[o], forged.build(d, seq, 0, tcp.RST, "")))
+				id := forged.by(forged.in[o], forged.out[o], forged.build(d, seq, 0, tcp.RST, ""))
+				if forged.sessions() > 0 {
+					forged.wantDrop(id)
+				}
 			}
 		}
 		if got, want := forged.unforged(), clean.unforged(); got != want {

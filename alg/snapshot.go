@@ -32,12 +32,12 @@ func (w *Worker) Snapshot() ([]SessionInfo, []PinholeInfo) {
 	for _, s := range w.sessions {
 		sessions = append(sessions, SessionInfo{
 			ID: s.id, Client: s.flow.Client, Server: s.flow.Server,
-			State: s.phase.String(), Login: s.login != loggedOut,
+			State: s.state(), Login: s.talk.LoggedIn(),
 		})
-		if s.ann.state != none {
+		if a := &s.announced; a.known {
 			pinholes = append(pinholes, PinholeInfo{
-				State: s.ann.state.String(), Client: s.flow.Client, Server: s.flow.Server,
-				Pinhole: s.ann.pinhole, OpenedAt: s.ann.openedAt, Session: s.id,
+				State: s.stateOf(), Client: s.flow.Client, Server: s.flow.Server,
+				Pinhole: a.pinhole, OpenedAt: a.openedAt, Session: s.id,
 			})
 		}
 	}

@@ -8,6 +8,7 @@ import "time"
 type timers struct {
 	delay      time.Duration
 	head, tail *timer
+	n          int
 }
 
 // timer is one entry. It lies in the session it belongs to, and in one list at most.
@@ -28,6 +29,7 @@ func (l *timers) set(t *timer, now int64) {
 		l.head = t
 	}
 	l.tail = t
+	l.n++
 }
 
 // due returns the first session whose time has come, or nil.
@@ -53,5 +55,6 @@ func (t *timer) stop() {
 	} else {
 		l.tail = t.prev
 	}
+	l.n--
 	t.list, t.prev, t.next = nil, nil, nil
 }

@@ -11,6 +11,7 @@ const (
 // Command is one command line.
 type Command struct {
 	Verb Verb
+	Word []byte // the verb as it was written; it aliases the line
 	Arg  []byte // what follows the one space after the verb, unmodified; it aliases the line
 }
 
@@ -20,29 +21,25 @@ type Command struct {
 // A command is a verb of ASCII letters in either case (and digits, after the
 // first letter), and then the end of the line or one space and the argument.
 // Telnet commands before the verb are skipped. The argument may hold any byte.
+// A verb that is not in the table is Other: whether it is FTP is not told by its shape.
 //
-// The error is [ErrForeign] for a line that shows another protocol by its first
-// word or by a version such as HTTP/1.1 at its end, and [ErrNotCommand] for every
-// other line that is not a command. A verb of the table is never foreign,
-// whatever its argument.
-//
-// Of a line that was cut short, only the Verb of the result means anything.
+// The error is [ErrNotCommand] for every other line. Of a line that was cut short, only
+// the verb of the result means anything.
 func ParseCommand(line []byte) (Command, error) {
 	line = skipTelnet(trimCR(line))
 	verb, n := cutVerb(line)
 	switch {
 	case n < minVerb || n > maxVerb || n < len(line) && line[n] != ' ':
-		if endsInVersion(line) {
-			return Command{}, ErrForeign
-		}
 		return Command{}, ErrNotCommand
-	case verb == foreign || verb == Other && endsInVersion(line):
-		return Command{}, ErrForeign
 	case n == len(line):
-		return Command{Verb: verb}, nil
+		return Command{Verb: verb, Word: line}, nil
 	}
-	return Command{Verb: verb, Arg: line[n+1:]}, nil
+	return Command{Verb: verb, Word: line[:n], Arg: line[n+1:]}, nil
 }
+
+// HasTelnet reports whether a Telnet command stands anywhere in the line. Servers take
+// them out at different moments, so they do not agree on what such a line says.
+func HasTelnet(line []byte) bool { return bytes.IndexByte(line, telnetIAC) >= 0 }
 
 // Announces reports whether an argument begins with a verb that announces a data
 // port or asks for one, as in SITE PORT 10,0,0,1,4,1. Servers exist that obey
@@ -102,19 +99,6 @@ func skipTelnet(line []byte) []byte {
 		}
 		line = line[n:]
 	}
-}
-
-// endsInVersion reports whether the last word of the line is the version of a
-// protocol whose requests look like commands: HTTP, RTSP (RFC 2326), SIP (RFC 3261).
-func endsInVersion(line []byte) bool {
-	line = bytes.TrimRight(line, " \t")
-	word := line[bytes.LastIndexByte(line, ' ')+1:]
-	name, version, found := bytes.Cut(word, []byte("/"))
-	if !found || len(version) == 0 || !isDigit(version[0]) {
-		return false
-	}
-	return bytes.EqualFold(name, []byte("HTTP")) || bytes.EqualFold(name, []byte("RTSP")) ||
-		bytes.EqualFold(name, []byte("SIP"))
 }
 
 // trimCR removes one CR from the end of a line.

@@ -64,22 +64,6 @@ func TestParseCommand(t *testing.T) {
 		{"TLS ClientHello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0, "", ftp.ErrNotCommand},
 		{"boundary of a form", "------WebKitFormBoundary7MA4YWxkTrZu0gW", 0, "", ftp.ErrNotCommand},
 
-		{"HTTP/1.1", "POST / HTTP/1.1", 0, "", ftp.ErrForeign},
-		{"HTTP/0.9", "GET /index.html", 0, "", ftp.ErrForeign},
-		{"HTTP in lower case", "get / http/1.0", 0, "", ftp.ErrForeign},
-		{"HTTP method alone", "DELETE", 0, "", ftp.ErrForeign},
-		{"HTTP method of an extension", "PROPFIND /x HTTP/1.1", 0, "", ftp.ErrForeign},
-		{"HTTP method that is no verb", "M-SEARCH * HTTP/1.1", 0, "", ftp.ErrForeign},
-		{"HTTP/2 preface", "PRI * HTTP/2.0", 0, "", ftp.ErrForeign},
-		{"version before spaces", "FROB / HTTP/1.1  ", 0, "", ftp.ErrForeign},
-		{"version before CR", "FROB / HTTP/1.1\r", 0, "", ftp.ErrForeign},
-		{"SIP", "REGISTER sip:x@h SIP/2.0", 0, "", ftp.ErrForeign},
-		{"RTSP", "DESCRIBE rtsp://h/x RTSP/1.0", 0, "", ftp.ErrForeign},
-		{"SMTP", "EHLO example.org", 0, "", ftp.ErrForeign},
-		{"SMTP in lower case", "mail from:<a@b>", 0, "", ftp.ErrForeign},
-		{"LMTP", "LHLO h", 0, "", ftp.ErrForeign},
-		{"POP3", "APOP u 00", 0, "", ftp.ErrForeign},
-		{"IRC", "NICK x", 0, "", ftp.ErrForeign},
 		{"DELE is not DELETE", "DELE x", ftp.Dele, "x", nil},
 		{"OPTS is not OPTIONS", "OPTS UTF8 ON", ftp.Opts, "UTF8 ON", nil},
 		{"file named as a version", "RETR HTTP/1.1", ftp.Retr, "HTTP/1.1", nil},
@@ -103,7 +87,6 @@ func TestParseCommand(t *testing.T) {
 		{"IAC DO without an option", "\xff\xfd", 0, "", ftp.ErrNotCommand},
 		{"IAC IP alone", "\xff\xf4", 0, "", ftp.ErrNotCommand},
 		{"IAC in the verb", "AB\xff\xf4OR", 0, "", ftp.ErrNotCommand},
-		{"IAC before HTTP", "\xff\xf4GET /", 0, "", ftp.ErrForeign},
 
 		{"a long line", "RETR " + strings.Repeat("a", 5000), ftp.Retr, strings.Repeat("a", 5000), nil},
 		{"100 kB without a space", strings.Repeat("A", 100000), 0, "", ftp.ErrNotCommand},
@@ -161,13 +144,15 @@ func TestAnnounces(t *testing.T) {
 	}
 }
 
-// The verbs of RFC 5797 and of the extensions after it, by name.
+// The verbs of RFC 5797, of the extensions after it, and of clients' practice, by name.
 func TestVerbs(t *testing.T) {
-	const known = `ABOR ACCT ADAT ALGS ALLO APPE AUTH AVBL CCC CDUP CLNT COMB CONF CSID CWD DELE DSIZ ENC EPRT
-		EPSV FEAT HASH HELP HOST LANG LIST LPRT LPSV MDTM MFCT MFF MFMT MIC MKD MLSD MLST MODE NLST NOOP
-		OPTS PASS PASV PBSZ PORT PROT PWD QUIT RANG REIN REST RETR RMD RMDA RNFR RNTO SITE SIZE SMNT STAT
-		STOR STOU STRU SYST THMB TYPE USER XCRC XCUP XCWD XMD5 XMKD XPWD XRMD XSHA XSHA1 XSHA256 XSHA512`
+	const known = `ABOR ACCT ADAT ALGS ALLO APPE AUTH AVBL CCC CDUP CLNT COMB CONF CPSV CSID CWD DELE DSIZ ENC EPRT
+		EPSV ESTA ESTP FEAT HASH HELP HOST LANG LIST LPRT LPSV MACB MD5 MDTM MFCT MFF MFMT MIC MKD MLSD MLST
+		MMD5 MODE NLST NOOP OPTS PASS PASV PBSZ PORT PRET PROT PWD QUIT RANG REIN REST RETR RMD RMDA RNFR RNTO
+		SITE SIZE SMNT SSCN STAT STOR STOU STRU SYST THMB TYPE USER XCRC XCUP XCWD XMD5 XMKD XPWD XRMD XSHA
+		XSHA1 XSHA256 XSHA384 XSHA512`
 	const transfer = " RETR STOR STOU APPE LIST NLST MLSD "
+	const announcing = " PORT EPRT LPRT PASV EPSV LPSV CPSV "
 	seen := map[ftp.Verb]bool{ftp.Other: true}
 	for _, name := range strings.Fields(known) {
 		cmd, err := ftp.ParseCommand([]byte(strings.ToLower(name)))
@@ -178,12 +163,52 @@ func TestVerbs(t *testing.T) {
 		if want := strings.Contains(transfer, " "+name+" "); cmd.Verb.Transfer() != want {
 			t.Errorf("%s.Transfer() = %v", name, !want)
 		}
+		if want := strings.Contains(announcing, " "+name+" "); cmd.Verb.Announces() != want {
+			t.Errorf("%s.Announces() = %v", name, !want)
+		}
 	}
-	last := ftp.Xsha512
-	if len(seen) != int(last)+1 {
-		t.Errorf("%d verbs are tested of %d", len(seen), last+1)
+	for v := ftp.Verb(0); v < 255; v++ {
+		if named := v.String() != "OTHER"; named && !seen[v] {
+			t.Errorf("%v is not in the list", v)
+		}
 	}
-	if ftp.Other.Transfer() || ftp.Other.String() != "OTHER" || ftp.Verb(255).String() != "OTHER" {
+	if ftp.Other.Transfer() || ftp.Other.Announces() || ftp.Verb(255).String() != "OTHER" {
 		t.Error("what is not in the table has a meaning")
+	}
+}
+
+// A first word of other protocols looks like a verb, but is in no list of verbs.
+func TestWordsOfOtherProtocolsAreOther(t *testing.T) {
+	for _, line := range []string{
+		"GET / HTTP/1.1", "POST / HTTP/1.1", "PUT /x HTTP/1.1", "HEAD / HTTP/1.0", "DELETE /x HTTP/1.1",
+		"CONNECT x:443 HTTP/1.1", "OPTIONS sip:x SIP/2.0", "INVITE sip:x SIP/2.0", "REGISTER sip:x SIP/2.0",
+		"HELO x", "EHLO x", "MAIL FROM:<a@b>", "RCPT TO:<a@b>", "DATA", "STARTTLS", "NICK x", "JOIN x",
+		"RETRY", "PORTABLE 10,0,0,1,4,1", "PASVX", "XPORT 1", "SET x 1", "FLUSHALL", "SELECT 1",
+	} {
+		if cmd, err := ftp.ParseCommand([]byte(line)); err != nil || cmd.Verb != ftp.Other {
+			t.Errorf("%q is read as %v, %v", line, cmd.Verb, err)
+		}
+	}
+}
+
+// The word is a view of the line too: whoever asks for more verbs compares it.
+func TestWord(t *testing.T) {
+	for line, want := range map[string]string{
+		"xyzzy": "xyzzy", "XYZZY a b\r": "XYZZY", "\xff\xf4\xff\xf2abor\r": "abor", "NOOP ": "NOOP",
+	} {
+		cmd, err := ftp.ParseCommand([]byte(line))
+		if err != nil || string(cmd.Word) != want {
+			t.Errorf("the word of %q is %q, %v", line, cmd.Word, err)
+		}
+	}
+}
+
+func TestHasTelnet(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": false, "NOOP": false, "\xff\xf4\xff\xf2ABOR": true, "RETR a\xff": true, "\xf2ABOR": false, "RETR \xc3\xbf": false,
+	} {
+		if got := ftp.HasTelnet([]byte(line)); got != want {
+			t.Errorf("HasTelnet(%q) = %v", line, got)
+		}
 	}
 }

@@ -5,9 +5,11 @@ import "errors"
 // The errors of lines that are not FTP. No function wraps them.
 var (
 	ErrNotCommand = errors.New("not an FTP command")
-	ErrForeign    = errors.New("a line of another protocol")
 	ErrNotReply   = errors.New("not an FTP reply")
 )
+
+// ErrEncoding says that bytes are not what this version wrote.
+var ErrEncoding = errors.New("not the bytes of a value of this version")
 
 // The errors of announcements. Each is the reason that an operator is told.
 var (

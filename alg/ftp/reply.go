@@ -1,5 +1,7 @@
 package ftp
 
+import "bytes"
+
 // Reply is one complete reply of the server.
 type Reply struct {
 	// Code is 100 to 599.
@@ -28,27 +30,29 @@ func (r Reply) Failed() bool { return r.Code/100 >= 4 }
 // replies. The zero value is ready. It is not safe for concurrent use.
 //
 // A line that begins with a code and a hyphen opens a multi-line reply. Only a
-// line that begins with the same code and a space (or is that code alone) closes
+// line that begins with the same code and a space closes
 // it; all lines between are text, whatever they look like (RFC 959 section 4.2).
 // A reply that is never closed stays open: nothing after it is believed.
 type Replies struct {
 	open uint16 // the code of the multi-line reply that is open; 0: none
 }
 
-// Line takes the next line of the server, without its LF; one CR at its end
-// belongs to the terminator and is ignored. The bool is true if the line
-// completes the reply that is returned.
+// Line takes the next line of the server, without its CR LF. The bool is true if the
+// line completes the reply that is returned.
 //
-// The error is [ErrNotReply] for a line outside a multi-line reply that does not
-// begin with a code; the state does not change.
+// The error is [ErrNotReply] for a line outside a multi-line reply that is neither
+// "ddd text" nor "ddd-text"; the state does not change. A line that is a code alone is
+// both: clients differ in whether they read it as a reply.
 func (r *Replies) Line(line []byte) (Reply, bool, error) {
-	line = trimCR(line)
 	code, err := r.advance(line)
 	if code == 0 {
 		return Reply{}, false, err
 	}
-	return Reply{Code: code, Text: line[min(codeLen, len(line)):]}, true, nil
+	return Reply{Code: code, Text: line[min(codeLen, len(line)):]}, true, err
 }
+
+// Open returns the code of the multi-line reply that is open, or 0.
+func (r *Replies) Open() int { return int(r.open) }
 
 // Skip is [Replies.Line] for a line that was too long to keep: prefix is its
 // first four bytes or more. Such a line opens and closes multi-line replies and
@@ -76,6 +80,8 @@ func (r *Replies) advance(line []byte) (int, error) {
 	case sep == '-':
 		r.open = uint16(code)
 		return 0, nil
+	case sep == 0:
+		return code, ErrNotReply
 	}
 	return code, nil
 }
@@ -83,18 +89,43 @@ func (r *Replies) advance(line []byte) (int, error) {
 // codeLen is the length of a code with the space or hyphen after it.
 const codeLen = 4
 
-// cutCode returns the code at the start of a reply line and the byte after it, a
-// space where the line ends there. The code is 0 if the line is not a reply line.
+// cutCode returns the code at the start of a reply line and the byte after it, 0
+// where the line ends there. The code is 0 if the line is not a reply line.
 func cutCode(line []byte) (code int, sep byte) {
 	if len(line) < 3 || line[0] < '1' || line[0] > '5' || !isDigit(line[1]) || !isDigit(line[2]) {
 		return 0, 0
 	}
-	sep = ' '
 	if len(line) > 3 {
-		sep = line[3]
-	}
-	if sep != ' ' && sep != '-' {
-		return 0, 0
+		if sep = line[3]; sep != ' ' && sep != '-' {
+			return 0, 0
+		}
 	}
 	return int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0'), sep
+}
+
+// QuoteCloses reports whether the name that the text of a 257 reply quotes ends in it
+// (RFC 959, appendix II: a quote in the name is doubled). A text without a quote has no
+// name that could go on.
+func QuoteCloses(text []byte) bool {
+	_, name, quoted := bytes.Cut(text, []byte{'"'})
+	for quoted {
+		_, rest, found := bytes.Cut(name, []byte{'"'})
+		if !found {
+			return false
+		}
+		if len(rest) == 0 || rest[0] != '"' {
+			return true
+		}
+		name = rest[1:]
+	}
+	return true
+}
+
+// InReply returns Replies in the middle of a multi-line reply with this code, or between
+// replies for 0. ok is false for what is no code.
+func InReply(code int) (r Replies, ok bool) {
+	if code != 0 && (code < 100 || code > 599) {
+		return Replies{}, false
+	}
+	return Replies{open: uint16(code)}, true
 }

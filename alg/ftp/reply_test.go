@@ -2,6 +2,7 @@ package ftp_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -10,11 +11,14 @@ import (
 )
 
 // got writes down what became of a line: "code text" of a complete reply, "..."
-// for a line of a reply that is not complete, "!" for ErrNotReply.
+// for a line of a reply that is not complete, "!" for ErrNotReply, and "code!" for a
+// code alone, which is both.
 func got(r ftp.Reply, done bool, err error) string {
 	switch {
 	case errors.Is(err, ftp.ErrNotReply) && !done && r.Code == 0:
 		return "!"
+	case errors.Is(err, ftp.ErrNotReply) && done && len(r.Text) == 0:
+		return strconv.Itoa(r.Code) + "!"
 	case err != nil:
 		return err.Error()
 	case !done && r.Code == 0 && r.Text == nil:
@@ -22,19 +26,20 @@ func got(r ftp.Reply, done bool, err error) string {
 	case !done:
 		return "an incomplete reply with a value"
 	}
-	return string(rune('0'+r.Code/100)) + string(rune('0'+r.Code/10%10)) + string(rune('0'+r.Code%10)) + " " + string(r.Text)
+	return strconv.Itoa(r.Code) + " " + string(r.Text)
 }
 
 func TestReplies(t *testing.T) {
 	tests := []struct {
 		name  string
-		lines string // each ends in LF
+		lines string // each ends in CR LF or LF
 		want  string
 	}{
 		{"greeting", "220 (vsFTPd 3.0.3)\r\n", "220 (vsFTPd 3.0.3)\n"},
 		{"bare LF", "220 ready\n", "220 ready\n"},
 		{"code and space", "200 \r\n", "200 \n"},
-		{"code alone", "200\r\n", "200 \n"},
+		{"code alone", "200\r\n", "200!\n"},
+		{"code alone and then another reply", "200\r\n226 x\r\n", "200!\n226 x\n"},
 		{"delayed greeting", "120 soon\r\n220 ready\r\n", "120 soon\n220 ready\n"},
 		{"text is not changed", "257 \"a\"  \x00\xff\r\r\n", "257 \"a\"  \x00\xff\r\n"},
 		{"lowest and highest code", "100 a\n599 b\n", "100 a\n599 b\n"},
@@ -52,7 +57,9 @@ func TestReplies(t *testing.T) {
 
 		{"multi-line", "211-Features:\r\n EPRT\r\n EPSV\r\n211 End\r\n", "...\n...\n...\n211 End\n"},
 		{"opened without text", "211-\n211 End\n", "...\n211 End\n"},
-		{"closed without text", "211-x\n211\n", "...\n211 \n"},
+		{"closed without text", "211-x\n211 \n", "...\n211 \n"},
+		{"a code alone does not close", "211-x\n211\n211 y\n", "...\n...\n211 y\n"},
+		{"a CR after the code does not close", "211-x\n211\r\r\n211 y\n", "...\n...\n211 y\n"},
 		{"every line with code and hyphen", "230-a\n230-b\n230 c\n", "...\n...\n230 c\n"},
 		{"another code does not close", "211-a\n212 b\n226 c\n211 d\n", "...\n...\n...\n211 d\n"},
 		{"another code does not open", "211-a\n226-b\n211 c\n226 d\n", "...\n...\n211 c\n226 d\n"},
@@ -72,7 +79,8 @@ func TestReplies(t *testing.T) {
 			var replies ftp.Replies
 			var out strings.Builder
 			for line := range strings.Lines(tt.lines) {
-				out.WriteString(got(replies.Line([]byte(strings.TrimSuffix(line, "\n")))) + "\n")
+				line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+				out.WriteString(got(replies.Line([]byte(line))) + "\n")
 			}
 			if out.String() != tt.want {
 				t.Errorf("got\n%swant\n%s", out.String(), tt.want)
@@ -112,6 +120,53 @@ func TestSkip(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestQuoteCloses(t *testing.T) {
+	for text, want := range map[string]bool{
+		`257 "/"`:                              true,
+		`257 "/up" is the current directory`:   true,
+		`257 "/a""b" is the current directory`: true,
+		`257 "/a"b" created`:                   true, // pure-ftpd does not double: it ends at the first
+		`257 """" created`:                     true, // a directory whose name is one quote
+		`257 "" created`:                       true, // an empty name
+		`257 "/a`:                              false,
+		`257 "`:                                false,
+		`257 "/a""`:                            false,
+		`257 "/a""b`:                           false,
+		`257 """`:                              false,
+		`257 """ created`:                      false,
+		`257 directory created`:                true, // no name that could go on
+		`257`:                                  true,
+		``:                                     true,
+	} {
+		if got := ftp.QuoteCloses([]byte(text)); got != want {
+			t.Errorf("QuoteCloses(%s) = %v", text, got)
+		}
+	}
+}
+
+func TestRepliesTakenUpInTheMiddle(t *testing.T) {
+	for _, code := range []int{0, 100, 211, 599} {
+		r, ok := ftp.InReply(code)
+		if !ok || r.Open() != code {
+			t.Errorf("in the middle of %d: %d, %v", code, r.Open(), ok)
+		}
+	}
+	for _, code := range []int{-1, 1, 99, 600, 1 << 16, 1<<16 + 211} {
+		if r, ok := ftp.InReply(code); ok || r.Open() != 0 {
+			t.Errorf("%d is a code: %d, %v", code, r.Open(), ok)
+		}
+	}
+	r, _ := ftp.InReply(211)
+	for _, line := range []string{"226 x", "211-y"} {
+		if out := got(r.Line([]byte(line))); out != "..." {
+			t.Errorf("%q in the middle of a reply is %q", line, out)
+		}
+	}
+	if out := got(r.Line([]byte("211 End"))); out != "211 End" {
+		t.Errorf("its end is %q", out)
 	}
 }
 

@@ -3,7 +3,8 @@ package ftp
 // Verb is the command word of a command line.
 type Verb uint8
 
-// The verbs of the registry of RFC 5797 and those in common use beside it.
+// The verbs of the registry of RFC 5797 and those that clients use beside it. What is
+// not among them is not taken for FTP: see policy.verbs of the configuration.
 const (
 	// Other is a well-formed verb that is not in this table.
 	Other Verb = iota
@@ -96,9 +97,15 @@ const (
 	Xsha1
 	Xsha256
 	Xsha512
-
-	// foreign marks the words of other protocols; ParseCommand never returns it.
-	foreign
+	Cpsv // PASV for a transfer between two servers, under TLS
+	Esta
+	Estp
+	Macb
+	Md5
+	Mmd5
+	Pret
+	Sscn
+	Xsha384
 )
 
 var names = [...]string{
@@ -118,29 +125,16 @@ var names = [...]string{
 	Avbl: "AVBL", Clnt: "CLNT", Comb: "COMB", Csid: "CSID", Dsiz: "DSIZ", Hash: "HASH",
 	Mfct: "MFCT", Mff: "MFF", Mfmt: "MFMT", Rang: "RANG", Rmda: "RMDA", Thmb: "THMB",
 	Xcrc: "XCRC", Xmd5: "XMD5", Xsha: "XSHA", Xsha1: "XSHA1", Xsha256: "XSHA256",
-	Xsha512: "XSHA512",
-}
-
-// foreignWords open lines of protocols that a program on the inside can be made
-// to speak to port 21. Words that FTP has too (USER, HELP, QUIT, ...) are absent.
-var foreignWords = [...]string{
-	// HTTP (RFC 9110 section 9.1), also without a version at the end of the line.
-	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE",
-	// SMTP and LMTP (RFC 5321 section 4.1.1, RFC 2033).
-	"EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "VRFY", "EXPN", "STARTTLS",
-	// POP3 (RFC 1939, RFC 2449) and IRC (RFC 2812).
-	"APOP", "CAPA", "UIDL", "NICK", "JOIN", "PRIVMSG",
+	Xsha512: "XSHA512", Cpsv: "CPSV", Esta: "ESTA", Estp: "ESTP", Macb: "MACB", Md5: "MD5",
+	Mmd5: "MMD5", Pret: "PRET", Sscn: "SSCN", Xsha384: "XSHA384",
 }
 
 var verbs = func() map[string]Verb {
-	m := make(map[string]Verb, len(names)+len(foreignWords))
+	m := make(map[string]Verb, len(names))
 	for v, name := range names {
 		m[name] = Verb(v)
 	}
 	delete(m, names[Other]) // it stands for all the words without an entry
-	for _, word := range foreignWords {
-		m[word] = foreign
-	}
 	return m
 }()
 
@@ -164,7 +158,7 @@ func (v Verb) Transfer() bool {
 // Announces reports whether the verb announces a data port or asks for one.
 func (v Verb) Announces() bool {
 	switch v {
-	case Port, Eprt, Lprt, Pasv, Epsv, Lpsv:
+	case Port, Eprt, Lprt, Pasv, Epsv, Lpsv, Cpsv:
 		return true
 	}
 	return false

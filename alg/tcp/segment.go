@@ -27,7 +27,12 @@ var (
 	ErrFragment  = errors.New("an IP fragment")
 	ErrNotTCP    = errors.New("not TCP")
 	ErrHeader    = errors.New("a header length that cannot be")
+	// ErrExtensions: its receiver may read it, but no host sends so many.
+	ErrExtensions = errors.New("more IPv6 extension headers than are read")
 )
+
+// ErrEncoding says that bytes are not what this version wrote.
+var ErrEncoding = errors.New("not the bytes of a value of this version")
 
 // Segment is a view of one TCP segment. Payload aliases the packet it was parsed
 // from.
@@ -118,7 +123,7 @@ func parse6(p []byte) (Segment, error) {
 	}
 	p = p[:total]
 	next, at := p[6], header6
-	for range maxExtensions {
+	for range maxExtensions + 1 {
 		if next == protocolTCP {
 			src, dst := netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:]))
 			if src.Is4In6() || dst.Is4In6() {
@@ -144,7 +149,7 @@ func parse6(p []byte) (Segment, error) {
 		}
 		next, at = p[at], at+size
 	}
-	return Segment{}, ErrNotTCP
+	return Segment{}, ErrExtensions
 }
 
 func parseTCP(p []byte, at int, src, dst netip.Addr) (Segment, error) {
@@ -169,4 +174,18 @@ func parseTCP(p []byte, at int, src, dst netip.Addr) (Segment, error) {
 		packet:  p,
 		header:  at,
 	}, nil
+}
+
+// Ends returns both ends of a TCP packet of which only the beginning is there, from its IP
+// header on.
+func Ends(beginning []byte) (src, dst netip.AddrPort, ok bool) {
+	p := append([]byte(nil), beginning...)
+	switch {
+	case len(p) >= 20 && p[0]>>4 == 4:
+		binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+	case len(p) >= header6 && p[0]>>4 == 6:
+		binary.BigEndian.PutUint16(p[4:], uint16(len(p)-header6))
+	}
+	s, err := Parse(p)
+	return s.Src, s.Dst, err == nil
 }

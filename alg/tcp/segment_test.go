@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
-	"strings"
 	"testing"
 )
 
@@ -92,6 +91,7 @@ func TestParseIPv6(t *testing.T) {
 		"two headers":     packet6(destination, routing, 0, 0, 0, 0, 0, 0, 0, protocolTCP, 0, 0, 0, 0, 0, 0, 0),
 		"long header":     packet6(destination, append([]byte{protocolTCP, 1}, make([]byte, 14)...)...),
 		"authentication":  packet6(authentication, append([]byte{protocolTCP, 1}, make([]byte, 10)...)...),
+		"eight headers":   packet6(destination, extensions(8, protocolTCP)...),
 		"atomic fragment": packet6(fragment, protocolTCP, 0, 0, 0, 0, 0, 0, 1),
 	} {
 		s, err := Parse(p)
@@ -127,12 +127,25 @@ func TestUnreadablePackets(t *testing.T) {
 		"IPv6 fragment":          {packet6(fragment, protocolTCP, 0, 0, 1, 0, 0, 0, 1), ErrFragment},
 		"IPv6 UDP":               {packet6(17), ErrNotTCP},
 		"IPv6 mapped IPv4":       {mapped(), ErrVersion},
-		"endless extensions":     {packet6(hopByHop, []byte(strings.Repeat("\x00\x00\x00\x00\x00\x00\x00\x00", 20))...), ErrNotTCP},
+		"endless extensions":     {packet6(hopByHop, extensions(20, hopByHop)...), ErrExtensions},
+		"nine extensions":        {packet6(destination, extensions(9, protocolTCP)...), ErrExtensions},
+		"nine, and then UDP":     {packet6(destination, extensions(9, 17)...), ErrExtensions},
+		"eight, and then UDP":    {packet6(destination, extensions(8, 17)...), ErrNotTCP},
+		"eight, the last cut":    {packet6(destination, extensions(8, protocolTCP)...)[:header6+60], ErrTruncated},
 	} {
 		if _, err := Parse(tc.packet); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", name, err, tc.want)
 		}
 	}
+}
+
+// extensions are that many extension headers of eight bytes, and then a protocol.
+func extensions(n int, then byte) []byte {
+	var b []byte
+	for range n - 1 {
+		b = append(b, destination, 0, 0, 0, 0, 0, 0, 0)
+	}
+	return append(b, then, 0, 0, 0, 0, 0, 0, 0)
 }
 
 func mapped() []byte {
@@ -158,6 +171,7 @@ func TestReset(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(frame(f))
 	f.Add(packet6(destination, protocolTCP, 0, 0, 0, 0, 0, 0, 0))
+	f.Add(packet6(destination, extensions(9, protocolTCP)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := Parse(b)
 		if err != nil {

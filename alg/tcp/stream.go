@@ -2,7 +2,7 @@ package tcp
 
 import (
 	"bytes"
-	"slices"
+	"encoding/binary"
 )
 
 // Diff returns how far a lies after b in sequence space: negative if before, right
@@ -26,36 +26,34 @@ const (
 	Forgotten
 )
 
-// Stream is one direction of a connection as its receiver will read it. It is not
-// the buffer of a receiver: bytes are taken once, when they pass, and only so many
-// are remembered as are needed to tell a retransmission from a rewrite.
-//
-// Arriving segments are placed by the numbers of the sender. What goes out in their
-// stead is up to the caller, who notes each byte he changed with [Stream.Edit], so
-// that a retransmission goes out the same.
-//
-// The zero value knows no sequence numbers: call [Stream.Start] first.
-type Stream struct {
-	next  uint32 // of the byte that is read next
-	acked uint32 // everything before has reached the receiver, as far as was seen
-	past  []byte // the bytes before next, as they arrived
-	edits []edit
-}
-
-type edit struct {
-	seq uint32
-	b   byte
-}
-
 const (
 	// keep is how many bytes are remembered although the receiver has them: a line
 	// or two, so that a late rewrite of an announcement is still recognised.
 	keep = 128
-	// Remember is how many bytes are remembered at most.
-	Remember = 16 << 10
-	// maxEdits bounds the changed bytes that the receiver has not acknowledged.
-	maxEdits = 64
+	// window is how far from the next byte a number may be that belongs to the connection.
+	window = 1 << 20
 )
+
+// Stream is one direction of a connection as its receiver will read it. It is not
+// the buffer of a receiver: bytes are taken once, when they pass, and only so many
+// are remembered as are needed to tell a retransmission from a rewrite.
+//
+// Arriving segments are placed by the numbers and bytes of the sender. What went out
+// instead of them is remembered beside them, so that a retransmission goes out the same.
+//
+// The zero value knows no sequence numbers: call [Stream.Start] first.
+type Stream struct {
+	next     uint32 // of the byte that is read next
+	acked    uint32 // everything before has reached the receiver, as far as was seen
+	past     []byte // the bytes before next, as they arrived
+	sent     []byte // the same as they went out; nil: no byte of them was changed
+	finished bool   // FIN has come
+
+	// What says that bytes went by unseen, beyond next.
+	claimed uint32 // up to here the receiver says it has bytes; 0: it does not
+	stale   uint32 // a segment that waited in vain began here
+	expired uint8  // how often
+}
 
 // Start begins the stream, anew if need be, at a sequence number.
 func (s *Stream) Start(seq uint32) { *s = Stream{next: seq, acked: seq} }
@@ -63,8 +61,20 @@ func (s *Stream) Start(seq uint32) { *s = Stream{next: seq, acked: seq} }
 // Next returns the sequence number of the byte that is read next.
 func (s *Stream) Next() uint32 { return s.next }
 
+// Finished reports whether the sender has said that it sends nothing more.
+func (s *Stream) Finished() bool { return s.finished }
+
 // Held returns the bytes of memory that the stream holds.
-func (s *Stream) Held() int { return cap(s.past) }
+func (s *Stream) Held() int { return cap(s.past) + cap(s.sent) }
+
+// Unacked returns how many of the bytes that passed the receiver may not have.
+func (s *Stream) Unacked() int { return int(max(Diff(s.next, s.acked), 0)) }
+
+// Near reports whether a number is in any window that the stream may have.
+func (s *Stream) Near(seq uint32) bool {
+	diff := Diff(seq, s.next)
+	return -window <= diff && diff <= window
+}
 
 // Place finds a segment's place, and of a Fresh one the bytes that are new (none
 // for a bare FIN). It changes nothing: see [Stream.Take].
@@ -100,13 +110,13 @@ func (s *Stream) same(at int, b []byte) bool {
 		b, i = b[-i:], 0
 	}
 	past := s.past[i : i+len(b)]
-	if bytes.Equal(past, b) {
-		return true
+	if s.sent == nil || bytes.Equal(past, b) {
+		return bytes.Equal(past, b)
 	}
 	// On one host a packet may pass twice: the second time as it went out the first.
-	from := s.next - uint32(len(s.past)-i)
+	sent := s.sent[i : i+len(b)]
 	for i := range b {
-		if b[i] != past[i] && !slices.Contains(s.edits, edit{from + uint32(i), b[i]}) {
+		if b[i] != past[i] && b[i] != sent[i] {
 			return false
 		}
 	}
@@ -126,94 +136,173 @@ func (s *Stream) forgot(seq, end uint32) bool {
 	return Diff(end, seq) > 0
 }
 
-// Take notes that bytes passed: those that Place returned. A FIN takes a number as a
-// byte does, and is noted as one.
-func (s *Stream) Take(b []byte) {
-	s.next += uint32(len(b))
-	if len(b) >= Remember {
-		s.past = append(s.past[:0], b[len(b)-Remember:]...)
-		return
+// Take notes that bytes passed: those that Place returned, and those that went out in
+// their place, nil where they are the same. All that the receiver has not acknowledged is
+// remembered, so the caller bounds what is taken. A FIN takes a number as a byte does: see
+// [Stream.Finish].
+func (s *Stream) Take(in, out []byte) {
+	s.forget(len(s.past) - max(s.Unacked(), keep))
+	s.next += uint32(len(in))
+	s.expired, s.claimed = 0, 0
+	if out == nil {
+		out = in
+	} else if s.sent == nil {
+		s.sent = bytes.Clone(s.past)
+		if s.sent == nil {
+			s.sent = []byte{}
+		}
 	}
-	if drop := len(s.past) - max(s.unacked(), keep); drop > 0 {
-		s.forget(drop)
+	s.past = grow(s.past, in)
+	if s.sent != nil {
+		s.sent = grow(s.sent, out)
 	}
-	if drop := len(s.past) + len(b) - Remember; drop > 0 {
-		s.forget(drop)
+}
+
+// grow appends. Short memories grow to the byte: a hundred thousand idle connections
+// keep what they hold.
+func grow(b, more []byte) []byte {
+	const short = 512
+	if need := len(b) + len(more); need > cap(b) && need <= short {
+		b = append(make([]byte, 0, need), b...)
 	}
-	if need := len(s.past) + len(b); need > cap(s.past) {
-		// Exact growth: a hundred thousand idle sessions keep what they hold.
-		s.past = append(make([]byte, 0, need), s.past...)
-	}
-	s.past = append(s.past, b...)
+	return append(b, more...)
+}
+
+// Finish notes the sender's FIN.
+func (s *Stream) Finish() {
+	s.Take([]byte{0}, nil)
+	s.finished = true
 }
 
 // Skip moves to another number, over bytes that passed unseen. Nothing before it is
 // remembered, or asked about again.
 func (s *Stream) Skip(to uint32) {
-	s.next, s.acked, s.past = to, to, nil
+	*s = Stream{next: to, acked: to, finished: s.finished}
 }
 
-// Ack notes that the receiver has everything before seq. It reports false for a
-// number beyond what has passed: the receiver has bytes that were never seen here.
-func (s *Stream) Ack(seq uint32) bool {
-	if Diff(seq, s.next) > 0 {
-		return false
-	}
-	if Diff(seq, s.acked) > 0 {
+// Ack notes that the receiver says it has everything before seq. It may have bytes that
+// were never seen here: with a queue that passes what it cannot hold, packets go by. Or it
+// lies: see [Stream.Gone].
+func (s *Stream) Ack(seq uint32) {
+	switch {
+	case Diff(seq, s.next) > 0:
+		if s.Near(seq) && !s.finished {
+			s.claimed = seq
+		}
+	case Diff(seq, s.acked) > 0:
 		s.acked = seq
-		for len(s.edits) > 0 && Diff(s.edits[0].seq, seq) < 0 {
-			s.edits = s.edits[1:]
-		}
-		if len(s.edits) == 0 {
-			s.edits = nil
-		}
 	}
-	return true
 }
 
-// Trim gives back memory beyond the few bytes that are always remembered.
+// Gone reports whether the bytes before seq, which were not seen, will not come any more:
+// the receiver says it has them and the sender goes on from there, or what follows them
+// was sent again, and they were not. (Once proves nothing: RFC 8985, section 7.)
+func (s *Stream) Gone(seq uint32) bool {
+	return s.claimed != 0 && Diff(seq, s.claimed) <= 0 || s.expired > 1 && s.stale == seq
+}
+
+// Expire notes that a segment at seq waited in vain for what belongs before it.
+func (s *Stream) Expire(seq uint32) {
+	switch {
+	case s.expired > 0 && seq == s.stale:
+		s.expired++
+	case s.expired == 0 || Diff(seq, s.stale) < 0:
+		s.expired, s.stale = 1, seq
+	}
+}
+
+// Trim gives back memory of bytes that the receiver has, but for the few that are always
+// remembered.
 func (s *Stream) Trim() {
-	if len(s.past) > keep {
-		s.past = append(make([]byte, 0, keep), s.past[len(s.past)-keep:]...)
+	want := max(s.Unacked(), keep)
+	if len(s.past) <= want && cap(s.past) <= 2*want {
+		return
 	}
-}
-
-func (s *Stream) unacked() int {
-	return int(max(Diff(s.next, s.acked), 0))
+	s.forget(len(s.past) - want)
+	s.past = bytes.Clone(s.past)
+	s.sent = bytes.Clone(s.sent)
 }
 
 func (s *Stream) forget(n int) {
-	s.past = s.past[:copy(s.past, s.past[min(n, len(s.past)):])]
+	if n = min(n, len(s.past)); n <= 0 {
+		return
+	}
+	s.past = s.past[:copy(s.past, s.past[n:])]
+	if s.sent != nil {
+		s.sent = s.sent[:copy(s.sent, s.sent[n:])]
+		if bytes.Equal(s.sent, s.past) {
+			s.sent = nil
+		}
+	}
 }
 
-// Edit notes that the byte at seq goes out as b. It reports false when too many
-// such bytes wait for their acknowledgement: then the segment must not pass.
-func (s *Stream) Edit(seq uint32, b byte) bool {
-	if len(s.edits) == maxEdits {
+// Restore changes a segment's bytes as they were changed when they first passed, and
+// reports whether it changed any. b begins at seq and is written to.
+func (s *Stream) Restore(seq uint32, b []byte) bool {
+	if s.sent == nil {
 		return false
 	}
-	s.edits = append(s.edits, edit{seq, b})
+	i := len(s.sent) + int(Diff(seq, s.next))
+	if i < 0 {
+		if -i >= len(b) {
+			return false
+		}
+		b, i = b[-i:], 0
+	}
+	if i >= len(s.sent) {
+		return false
+	}
+	sent := s.sent[i:min(i+len(b), len(s.sent))]
+	if bytes.Equal(b[:len(sent)], sent) {
+		return false
+	}
+	copy(b, sent)
 	return true
 }
 
-// Apply changes a segment's bytes as they were changed when they first passed, and
-// reports whether it changed any. b begins at seq and is written to.
-func (s *Stream) Apply(seq uint32, b []byte) bool {
-	changed := false
-	for _, e := range s.edits {
-		if at := Diff(e.seq, seq); at >= 0 && int(at) < len(b) {
-			b[at] = e.b
-			changed = true
-		}
-	}
-	return changed
-}
-
-// At returns the byte that passed at seq, if it is remembered.
+// At returns the byte that arrived at seq, if it is remembered.
 func (s *Stream) At(seq uint32) (byte, bool) {
 	i := len(s.past) + int(Diff(seq, s.next))
 	if i < 0 || i >= len(s.past) {
 		return 0, false
 	}
 	return s.past[i], true
+}
+
+// AppendBinary appends the stream as bytes, for UnmarshalBinary: its numbers, and what
+// the receiver may not have. It never fails.
+func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint32(b, s.next)
+	b = binary.BigEndian.AppendUint32(b, s.acked)
+	b = append(b, 0)
+	if s.finished {
+		b[len(b)-1] = 1
+	}
+	n := uint32(len(s.past))
+	b = binary.BigEndian.AppendUint32(b, n)
+	b = append(b, s.past...)
+	return append(b, s.sent...), nil
+}
+
+// UnmarshalBinary reads what AppendBinary wrote. Its error is [ErrEncoding]; the stream is
+// not changed then.
+func (s *Stream) UnmarshalBinary(b []byte) error {
+	const head = 13
+	if len(b) < head || b[8] > 1 {
+		return ErrEncoding
+	}
+	n := uint64(binary.BigEndian.Uint32(b[9:]))
+	past := b[head:]
+	if uint64(len(past)) != n && uint64(len(past)) != 2*n {
+		return ErrEncoding
+	}
+	next, acked := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+	if unacked := Diff(next, acked); unacked < 0 || uint64(unacked) > n {
+		return ErrEncoding // what the receiver may not have is remembered
+	}
+	*s = Stream{next: next, acked: acked, finished: b[8] == 1, past: bytes.Clone(past[:n])}
+	if n > 0 && uint64(len(past)) == 2*n {
+		s.sent = bytes.Clone(past[n:])
+	}
+	return nil
 }

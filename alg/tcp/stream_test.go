@@ -2,17 +2,24 @@ package tcp
 
 import (
 	"bytes"
+	"strings"
 	"testing"
-
-	"pgregory.net/rapid"
 )
+
+// upTo takes a text as it came, and acknowledges it if need be.
+func (s *Stream) upTo(text string, acked bool) {
+	s.Take([]byte(text), nil)
+	if acked {
+		s.Ack(s.next)
+	}
+}
 
 func TestPlacesOfSegments(t *testing.T) {
 	var s Stream
 	s.Start(0xfffffffe) // wraps inside
-	s.Take([]byte("abcdef"))
-	if s.Next() != 4 {
-		t.Fatalf("next %d", s.Next())
+	s.upTo("abcdef", false)
+	if s.Next() != 4 || s.Unacked() != 6 {
+		t.Fatalf("next %d, %d not acknowledged", s.Next(), s.Unacked())
 	}
 	for _, tc := range []struct {
 		name  string
@@ -41,105 +48,262 @@ func TestPlacesOfSegments(t *testing.T) {
 	}
 }
 
+// What the receiver has is remembered for a line or two; what it may not have, all of it.
 func TestMemoryOfAStream(t *testing.T) {
 	var s Stream
 	s.Start(0)
 	for range 1000 {
-		s.Take(bytes.Repeat([]byte{'x'}, 1000))
+		s.upTo(strings.Repeat("x", 1000), false)
 	}
-	if s.Held() > 2*Remember {
-		t.Errorf("%d bytes held of what was not acknowledged", s.Held())
+	if s.Unacked() != 1000*1000 || s.Held() < s.Unacked() {
+		t.Errorf("%d bytes held of %d that were not acknowledged", s.Held(), s.Unacked())
 	}
+	if _, place := s.Place(0, []byte("y")); place != Conflict {
+		t.Error("a rewrite of the first byte goes unnoticed, and nobody has it yet")
+	}
+	s.Ack(s.Next())
+	if s.Unacked() != 0 {
+		t.Errorf("%d bytes are not acknowledged", s.Unacked())
+	}
+	s.upTo("y", true)
 	s.Trim()
 	if s.Held() != keep {
 		t.Errorf("%d bytes held after Trim", s.Held())
 	}
-	if !s.Ack(s.Next()) || s.Ack(s.Next()+1) {
-		t.Error("acknowledgements")
-	}
-	s.Take([]byte("y"))
 	if _, place := s.Place(s.Next()-2, []byte("xz")); place != Conflict {
 		t.Error("a rewrite of what was acknowledged goes unnoticed")
 	}
+	if _, place := s.Place(s.Next()-keep-1, []byte("z")); place != Old {
+		t.Error("what the receiver has and nobody remembers does not pass")
+	}
 }
 
-func TestEdits(t *testing.T) {
+// A short memory grows to the byte.
+func TestMemoryOfAnIdleStream(t *testing.T) {
+	var s Stream
+	s.Start(0)
+	for _, line := range []string{"USER anonymous\r\n", "PASS a@b\r\n", "TYPE I\r\n"} {
+		s.upTo(line, true)
+	}
+	if want := len("USER anonymous\r\nPASS a@b\r\nTYPE I\r\n"); s.Held() != want {
+		t.Errorf("%d bytes held, want %d", s.Held(), want)
+	}
+	for range 100 {
+		s.upTo("NOOP\r\n", true)
+	}
+	if s.Held() > 2*keep {
+		t.Errorf("%d bytes held", s.Held())
+	}
+}
+
+func TestAStreamThatStandsElsewhere(t *testing.T) {
+	var s Stream
+	s.Start(1000)
+	s.upTo("PORT 1", false)
+	s.Skip(2000)
+	if s.Next() != 2000 || s.Held() != 0 || s.Unacked() != 0 {
+		t.Errorf("next %d, %d held, %d not acknowledged", s.Next(), s.Held(), s.Unacked())
+	}
+	if fresh, place := s.Place(2000, []byte("NOOP")); place != Fresh || string(fresh) != "NOOP" {
+		t.Errorf("what follows is %d %q", place, fresh)
+	}
+	if !s.Near(2000+window) || !s.Near(s.Next()-window) || s.Near(2001+window) || s.Near(1<<31+2000) {
+		t.Error("which numbers are near")
+	}
+	if _, ok := s.At(1999); ok {
+		t.Error("a byte is remembered that was not seen")
+	}
+}
+
+func TestTheByteAtAPlace(t *testing.T) {
+	var s Stream
+	s.Start(0xffffffff)
+	s.Take([]byte("abc"), []byte("aXc"))
+	for seq, want := range map[uint32]byte{0xffffffff: 'a', 0: 'b', 1: 'c'} {
+		if b, ok := s.At(seq); !ok || b != want {
+			t.Errorf("at %d arrived %q, %v", seq, b, ok)
+		}
+	}
+	for _, seq := range []uint32{0xfffffffe, 2, 1 << 31} {
+		if b, ok := s.At(seq); ok {
+			t.Errorf("at %d arrived %q", seq, b)
+		}
+	}
+}
+
+func TestFIN(t *testing.T) {
+	var s Stream
+	s.Start(7)
+	s.upTo("QUIT\r\n", true)
+	if s.Finished() {
+		t.Fatal("finished before the FIN")
+	}
+	s.Finish()
+	if !s.Finished() || s.Next() != 7+6+1 {
+		t.Errorf("finished %v, next %d: a FIN takes a number", s.Finished(), s.Next())
+	}
+	if _, place := s.Place(13, nil); place != Old {
+		t.Errorf("the FIN again: %d", place)
+	}
+	s.Skip(100)
+	if !s.Finished() {
+		t.Error("forgot that the sender has finished")
+	}
+	s.Ack(101)
+	if s.Gone(101) {
+		t.Error("bytes after the FIN")
+	}
+}
+
+// What went out instead of what came goes out again, however it is sent again.
+func TestAChangeIsRestored(t *testing.T) {
 	var s Stream
 	s.Start(100)
-	s.Take([]byte("AUTH TLS"))
-	if !s.Edit(103, 'X') {
-		t.Fatal("refused")
-	}
-	b := []byte("TH T")
-	if _, place := s.Place(102, b); place != Old || !s.Apply(102, b) || string(b) != "TX T" {
-		t.Errorf("went out as %q", b)
-	}
-	if _, place := s.Place(100, []byte("AUTX TLS")); place != Old {
-		t.Error("what went out is a conflict when it comes by again")
-	}
-	if _, place := s.Place(100, []byte("AUXH TLS")); place != Conflict {
-		t.Error("another change is none")
-	}
-	if b = []byte(" TLS"); s.Apply(104, b) || string(b) != " TLS" {
-		t.Errorf("went out as %q", b)
-	}
-	s.Ack(104)
-	if b = []byte("H"); s.Apply(103, b) {
-		t.Error("still changed after its acknowledgement")
-	}
-	for i := range uint32(maxEdits) {
-		if !s.Edit(104+i, 'X') {
-			t.Fatalf("refused after %d", i)
+	s.upTo("NOOP\r\n", false)
+	s.Take([]byte("AUTH TLS"), []byte("AUTX TLS"))
+	s.upTo("\r\nNOOP", false)
+	for _, tc := range []struct {
+		seq       uint32
+		came      string
+		went      string
+		unchanged bool
+	}{
+		{106, "AUTH TLS", "AUTX TLS", false},
+		{109, "H", "X", false},
+		{108, "TH T", "TX T", false},
+		{100, "NOOP\r\nAUTH TLS\r\nNOOP", "NOOP\r\nAUTX TLS\r\nNOOP", false},
+		{114, "\r\nNOOPAUTH", "\r\nNOOPAUTH", true}, // the last is new
+		{109, "H TLS\r\nNOOPAUTH", "X TLS\r\nNOOPAUTH", false},
+		{106, "AUT", "AUT", true},
+		{110, " TLS", " TLS", true},
+		{106, "AUTX TLS", "AUTX TLS", true}, // on one host a packet may pass twice
+		{90, "0123456789NOOP\r\nAUTH", "0123456789NOOP\r\nAUTX", false},
+		{90, "0123", "0123", true},
+		{120, "AUTH", "AUTH", true},
+		{1000, "H", "H", true},
+		{106, "", "", true},
+	} {
+		b := []byte(tc.came)
+		if _, place := s.Place(tc.seq, b); place == Conflict {
+			t.Errorf("%q at %d is a conflict", tc.came, tc.seq)
+		}
+		if changed := s.Restore(tc.seq, b); string(b) != tc.went || changed == tc.unchanged {
+			t.Errorf("%q at %d goes out as %q, changed %v", tc.came, tc.seq, b, changed)
 		}
 	}
-	if s.Edit(1000, 'X') {
-		t.Error("without bound")
+	if _, place := s.Place(106, []byte("AUYH TLS")); place != Conflict {
+		t.Error("another change is none")
+	}
+	s.Ack(s.Next())
+	s.upTo(strings.Repeat("x", keep), true)
+	s.upTo("y", true)
+	if b := []byte("H"); s.Restore(109, b) || s.sent != nil {
+		t.Errorf("a change that nobody needs any more is remembered: %q, %q", b, s.sent)
 	}
 }
 
-// A stream agrees with the plainest model there is: a map from places to bytes.
-func TestStreamAgreesWithAModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		start := rapid.Uint32().Draw(t, "start")
-		text := rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(t, "text")
+// That bytes will not come any more is believed of both ends, or of time, and of neither
+// end alone.
+func TestBytesThatAreGone(t *testing.T) {
+	begin := func() *Stream {
 		var s Stream
-		s.Start(start)
-		passed := 0
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			from := rapid.IntRange(0, len(text)-1).Draw(t, "from")
-			to := rapid.IntRange(from, len(text)).Draw(t, "to")
-			b := bytes.Clone(text[from:to])
-			changed := len(b) > 0 && rapid.Bool().Draw(t, "change")
-			at := 0
-			if changed {
-				at = rapid.IntRange(0, len(b)-1).Draw(t, "at")
-				b[at] ^= 1
-			}
-			fresh, place := s.Place(start+uint32(from), b)
-			want := Fresh
-			switch {
-			case from > passed:
-				want = Ahead
-			case changed && from+at < passed && from+at >= passed-keep:
-				want = Conflict
-			case changed:
-				continue // not remembered, or new
-			case to <= passed && from < passed:
-				want = Old
-			}
-			if place != want {
-				t.Fatalf("[%d:%d] of %d passed: place %d, want %d", from, to, passed, place, want)
-			}
-			if place == Fresh {
-				if !bytes.Equal(fresh, text[passed:max(to, passed)]) {
-					t.Fatalf("fresh %q", fresh)
-				}
-				s.Take(fresh)
-				passed += len(fresh)
-				if rapid.Bool().Draw(t, "ack") {
-					s.Ack(s.Next())
+		s.Start(100)
+		return &s
+	}
+
+	s := begin()
+	if s.Gone(110) {
+		t.Error("gone, and nobody said so")
+	}
+	s.Ack(110)
+	if !s.Gone(110) || !s.Gone(105) || s.Gone(111) {
+		t.Error("the receiver has bytes up to 110")
+	}
+	s.upTo("x", false)
+	if s.Gone(110) {
+		t.Error("they come after all, and the receiver is believed")
+	}
+	s.Ack(101 + window + 1)
+	if s.Gone(110) {
+		t.Error("a number from elsewhere is believed")
+	}
+
+	s = begin()
+	s.Expire(110)
+	if s.Gone(110) {
+		t.Error("gone after one segment waited in vain")
+	}
+	s.Expire(120)
+	if s.Gone(110) || s.Gone(120) {
+		t.Error("two different segments waited in vain")
+	}
+	s.Expire(110)
+	if !s.Gone(110) || s.Gone(120) {
+		t.Error("what follows the gap was sent twice, and the gap was not")
+	}
+	s = begin()
+	s.Expire(120)
+	s.Expire(110) // the first after the gap counts
+	s.Expire(120)
+	if s.Gone(110) || s.Gone(120) {
+		t.Error("two different segments waited in vain")
+	}
+	s.Expire(110)
+	s.upTo("x", false)
+	if s.Gone(110) {
+		t.Error("gone, and the sender goes on before it")
+	}
+}
+
+func TestAStreamIsWrittenDown(t *testing.T) {
+	streams := map[string]func(s *Stream){
+		"new":                 func(*Stream) {},
+		"read":                func(s *Stream) { s.upTo("abc", true) },
+		"not acknowledged":    func(s *Stream) { s.upTo("abc", false) },
+		"changed":             func(s *Stream) { s.Take([]byte("AUTH"), []byte("AUTX")) },
+		"changed before":      func(s *Stream) { s.Take([]byte("AUTH"), []byte("AUTX")); s.upTo("abc", false) },
+		"changed after":       func(s *Stream) { s.upTo("abc", false); s.Take([]byte("AUTH"), []byte("AUTX")) },
+		"changed to the same": func(s *Stream) { s.Take([]byte("AUTH"), []byte("AUTH")) },
+		"finished":            func(s *Stream) { s.upTo("abc", false); s.Finish() },
+		"skipped":             func(s *Stream) { s.upTo("abc", false); s.Skip(1 << 20) },
+		"changed nothing":     func(s *Stream) { s.Take([]byte{}, []byte{}) },
+		"long":                func(s *Stream) { s.upTo(strings.Repeat("x", 10000), false) },
+	}
+	for name, do := range streams {
+		var s Stream
+		s.Start(0xfffffff0)
+		do(&s)
+		again := written(t, &s)
+		if again.Next() != s.Next() || again.Unacked() != s.Unacked() || again.Finished() != s.Finished() {
+			t.Errorf("%s: %+v becomes %+v", name, s, again)
+		}
+		for seq := s.Next() - 12; seq != s.Next()+12; seq++ {
+			for _, payload := range []string{"a", "x", "A", "H", "X", "bc", "AUTH", "AUTX", "AUTHabc"} {
+				one, two := []byte(payload), []byte(payload)
+				f1, p1 := s.Place(seq, one)
+				f2, p2 := again.Place(seq, two)
+				c1, c2 := s.Restore(seq, one), again.Restore(seq, two)
+				if p1 != p2 || !bytes.Equal(f1, f2) || c1 != c2 || !bytes.Equal(one, two) {
+					t.Fatalf("%s: %q at %d: %d %q %q, then %d %q %q", name, payload, seq, p1, f1, one, p2, f2, two)
 				}
 			}
 		}
-	})
+	}
+}
+
+// written writes a stream down and reads it back.
+func written(t *testing.T, s *Stream) *Stream {
+	t.Helper()
+	b, err := s.AppendBinary([]byte("before"))
+	if err != nil || !bytes.HasPrefix(b, []byte("before")) {
+		t.Fatalf("written down: %q, %v", b, err)
+	}
+	var again Stream
+	if err := again.UnmarshalBinary(b[len("before"):]); err != nil {
+		t.Fatalf("reading %q: %v", b, err)
+	}
+	if b2, _ := again.AppendBinary([]byte("before")); !bytes.Equal(b, b2) {
+		t.Fatalf("%q becomes %q", b, b2)
+	}
+	return &again
 }

@@ -136,7 +136,12 @@ func mountEtc() error {
 	if err != nil {
 		return err
 	}
+	group, err := os.ReadFile("/etc/group")
+	if err != nil {
+		return err
+	}
 	user := fmt.Sprintf("%s:%s:%d:%d::%s:/bin/sh\n", ftpUser, ftpHash, ftpUID, ftpUID, ServerFiles)
+	own := fmt.Sprintf("%s:x:%d:\n", ftpUser, ftpUID)
 	var names strings.Builder
 	names.WriteString("127.0.0.1 localhost\n::1 localhost\n")
 	for _, p := range ports {
@@ -144,9 +149,10 @@ func mountEtc() error {
 			fmt.Fprintf(&names, "%s %s\n%s %s\n", p.v4.Addr(), p.host, p.v6.Addr(), p.host)
 		}
 	}
-	// First of its name wins: a user of the machine may be called the same.
+	// First of its name, or number, wins: the machine may have one like it.
 	for path, text := range map[string]string{
 		"/etc/passwd":       user + string(passwd),
+		"/etc/group":        own + string(group),
 		"/etc/hosts":        names.String(),
 		"/etc/pam.d/vsftpd": pamConf,
 	} {

@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // searchPath is where programs are found. Daemons and nft live in the sbin
@@ -23,13 +25,37 @@ var packages = map[string]string{
 	"ip":        "iproute2",
 	"lftp":      "lftp",
 	"mount":     "mount",
+	"ncftpget":  "ncftp",
 	"nft":       "nftables",
 	"nmap":      "nmap",
+	"proftpd":   "proftpd-core",
+	"pure-ftpd": "pure-ftpd",
+	"pyftpdlib": "python3-pyftpdlib",
 	"tcpdump":   "tcpdump",
 	"tnftp":     "tnftp",
 	"tshark":    "tshark",
 	"vsftpd":    "vsftpd",
+	"wget":      "wget",
 }
+
+// unpacked are the programs whose Debian packages cannot be installed beside that of
+// vsftpd. `make test` unpacks each to .cache/deb/PACKAGE, below the root of the module.
+var unpacked = []string{"proftpd", "pure-ftpd"}
+
+// unpackedDir finds that place from the working directory upwards, as the go command
+// finds go.mod. Tests run in the directory of their package.
+var unpackedDir = sync.OnceValue(func() string {
+	dir, err := os.Getwd()
+	for ; err == nil; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, ".cache/deb")
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	return ""
+})
 
 // MissingError says that a program is not installed.
 type MissingError struct {
@@ -78,6 +104,11 @@ func lookPath(name string) (string, error) {
 	}
 	for dir := range strings.SplitSeq(searchPath, ":") {
 		if path := filepath.Join(dir, name); executable(path) {
+			return path, nil
+		}
+	}
+	if dir := unpackedDir(); dir != "" && slices.Contains(unpacked, name) {
+		if path := filepath.Join(dir, packages[name], "usr/sbin", name); executable(path) {
 			return path, nil
 		}
 	}

@@ -1,0 +1,314 @@
+package alg
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/ftpalg/ftpalg/alg/tcp"
+)
+
+// packet sees to it that one packet gets its verdict, now or when it was held.
+func (w *Worker) packet(p *Packet) {
+	w.stats.Packets++
+	seg, err := tcp.Parse(p.Data)
+	if err != nil {
+		w.stats.Unreadable++
+		w.unread(p.ID, err == tcp.ErrExtensions || err == tcp.ErrTruncated)
+		return
+	}
+	if !w.AnyChecksum && !seg.ChecksumOK() && (!w.Offload || !seg.ChecksumPartial()) {
+		w.stats.Checksum++
+		w.unread(p.ID, false)
+		return
+	}
+	flow, d, ok := w.orient(&seg)
+	if !ok || !w.Policy.Helps(flow.Client.Addr(), flow.Server.Addr()) {
+		w.accept(p.ID, nil)
+		return
+	}
+	s := w.sessions[flow]
+	const kinds = tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN
+	switch {
+	case seg.Flags&kinds == tcp.SYN:
+		if d == fromClient {
+			w.syn(s, flow, &seg, p)
+		} else {
+			w.accept(p.ID, nil)
+		}
+	case s == nil:
+		w.stranger(flow, d, &seg, p)
+	case !w.Policy.Loose && !s.path.has(d, p):
+		s.astray(p.ID)
+	case s.condemned:
+		s.resets()
+		w.drop(p.ID)
+	case seg.Has(tcp.SYN):
+		s.synAck(d, &seg, p.ID)
+	case seg.Has(tcp.RST):
+		s.rst(d, seg.Seq)
+		w.accept(p.ID, nil)
+	case !seg.Has(tcp.ACK): // no receiver reads it (RFC 9293, section 3.10.7.4)
+		w.stats.Outside++
+		w.unread(p.ID, false)
+	default:
+		s.segment(d, &seg, p.ID)
+	}
+}
+
+// unread gives a packet that cannot be read its verdict. It passes, since no receiver
+// reads it either, but for one that a receiver might, and where nothing may pass unread.
+func (w *Worker) unread(id uint32, readable bool) {
+	if readable || w.Policy.DenyTLS {
+		w.drop(id)
+		return
+	}
+	w.accept(id, nil)
+}
+
+// orient tells which end of a segment is the server: the one at a control port,
+// and where both are, the one that a known session says, or that answers a SYN.
+func (w *Worker) orient(seg *tcp.Segment) (Flow, side, bool) {
+	up := Flow{Client: seg.Src, Server: seg.Dst}
+	down := Flow{Client: seg.Dst, Server: seg.Src}
+	goesUp := slices.Contains(w.Policy.Ports, seg.Dst.Port())
+	goesDown := slices.Contains(w.Policy.Ports, seg.Src.Port())
+	if goesUp && goesDown {
+		_, known := w.sessions[down]
+		goesUp = !known && !seg.Has(tcp.SYN|tcp.ACK)
+	}
+	switch {
+	case goesUp:
+		return up, fromClient, true
+	case goesDown:
+		return down, fromServer, true
+	}
+	return Flow{}, 0, false
+}
+
+// syn acts on a SYN of a client, which the packet filter diverts where connection
+// tracking calls it new. There a session begins, and nowhere else.
+func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
+	if s != nil && (s.conn.Handshake.Answered() || s.broken && s.replied) {
+		s.forget("replaced by a new connection")
+		s = nil
+	}
+	if s == nil {
+		if s = w.newSession(flow, pathOf(p)); s == nil {
+			w.accept(p.ID, nil)
+			return
+		}
+		w.handshaking.set(&s.life, w.now.UnixNano())
+	}
+	if !w.Policy.Loose && !s.path.has(fromClient, p) {
+		s.astray(p.ID)
+		return
+	}
+	err := s.conn.Handshake.Open(seg.Seq)
+	if len(seg.Payload) > 0 {
+		err = errSYNData
+	}
+	if err != nil {
+		s.notHelped(err.Error())
+	}
+	if len(seg.Payload) > 0 && w.Policy.DenyTLS {
+		w.drop(p.ID) // it is sent again without
+		return
+	}
+	w.accept(p.ID, nil)
+}
+
+// errSYNData: a server may read it before the handshake is done (RFC 7413).
+var errSYNData = errors.New("data in the SYN")
+
+// synAck acts on the server's answer.
+func (s *session) synAck(d side, seg *tcp.Segment, id uint32) {
+	if d == fromServer && seg.Has(tcp.ACK) {
+		s.replied = true
+		if err := s.conn.Answer(seg.Seq, seg.Ack); err != nil {
+			s.notHelped(err.Error())
+		}
+	}
+	s.w.accept(id, nil)
+}
+
+// notHelped has a session whose numbers are not certain pass. It stays until it is
+// forgotten, so that no other SYN of the same handshake begins one.
+func (s *session) notHelped(reason string) {
+	s.broken = true
+	s.decide(s.talk.End(reason, nil))
+}
+
+// stranger acts on a packet of a flow without a session. It passes, and opens nothing.
+func (w *Worker) stranger(flow Flow, d side, seg *tcp.Segment, p *Packet) {
+	if s := w.known(flow, d, seg, p); s != nil {
+		s.segment(d, seg, p.ID)
+		return
+	}
+	w.foreign(flow, d, seg, p.ID)
+}
+
+// known takes up the session of a flow that the last daemon knew, or returns nil.
+func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session {
+	if len(seg.Payload) == 0 || seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) != tcp.ACK {
+		return nil
+	}
+	if w.Saved != nil {
+		if v, ok := w.Saved(flow); ok {
+			return w.resume(v)
+		}
+	}
+	if w.Vouched != nil && w.Vouched(flow) {
+		return w.takeUp(flow, d, seg, p)
+	}
+	return nil
+}
+
+// foreign gives a segment that is not read its verdict. What cannot be read must not pass
+// where AUTH is denied: such a connection is ended.
+func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint32) {
+	if w.Policy.DenyTLS && d == fromClient && len(seg.Payload) > 0 {
+		w.res.Inject = append(w.res.Inject,
+			tcp.Reset(flow.Client, flow.Server, seg.Seq, seg.Ack),
+			tcp.Reset(flow.Server, flow.Client, seg.Ack, seg.Seq+seg.Len()))
+		w.drop(id)
+		return
+	}
+	w.accept(id, nil)
+}
+
+// astray drops a packet that came in elsewhere than its sender is.
+func (s *session) astray(id uint32) {
+	s.w.stats.Astray++
+	if !s.strayed {
+		s.strayed = true
+		s.w.tell(s.event(Violation, "a packet in the name of one end came by another way than that end's (paths)"))
+	}
+	s.w.drop(id)
+}
+
+// rst acts on a RST. Only the exact number ends a connection at once (RFC 5961,
+// section 3.2), but near is near enough to admit nothing for now.
+func (s *session) rst(d side, seq uint32) {
+	switch next := s.conn.Streams[d].Next(); {
+	case !s.conn.Handshake.Answered() || s.talk.Encrypted():
+		s.forget("RST")
+	case !s.conn.Streams[d].Near(seq):
+	case seq != next:
+		s.decide(s.talk.Withdraw("RST", nil))
+	default:
+		s.forget("RST")
+	}
+}
+
+// newSession returns nil where there is no room for one more.
+func (w *Worker) newSession(flow Flow, way path) *session {
+	if !w.Limits.begin() {
+		// Those that have not begun, or that nobody has logged in to, make room.
+		for _, l := range []*timers{&w.ending, &w.handshaking, &w.loggingIn} {
+			if l.head != nil {
+				l.head.session.forget("no room")
+				break
+			}
+		}
+		if !w.Limits.begin() {
+			w.stats.Unhelped++
+			return nil
+		}
+	}
+	w.last++
+	s := &session{w: w, id: w.last, flow: flow, path: way, rules: w.Policy.RulesFor(flow.Server.Addr())}
+	for _, t := range s.timers() {
+		t.session = s
+	}
+	w.sessions[flow] = s
+	return s
+}
+
+func (s *session) timers() []*timer {
+	return []*timer{&s.life, &s.calm, &s.open, &s.wait, &s.encryption.anew}
+}
+
+// begun tells that a dialogue has begun, and counts it for its client.
+func (s *session) begun(reason string) {
+	if s.started {
+		return
+	}
+	if s.client = s.w.Limits.greet(s.flow.Client.Addr()); s.client == nil {
+		s.w.stats.Unhelped++
+		s.w.tell(s.event(Overload, "more sessions of one client than max_sessions_per_client allows"))
+		s.talk.End("", nil)
+		s.giveUp("no room")
+		return
+	}
+	s.started = true
+	s.w.tell(s.event(SessionStart, reason))
+	s.touch()
+}
+
+// touch notes that the session is alive.
+func (s *session) touch() {
+	now := s.w.now.UnixNano()
+	switch {
+	case s.condemned, !s.started:
+	case s.talk.LoggedIn() || !s.w.Policy.RequireLogin:
+		s.w.idle.set(&s.life, now)
+	case s.life.list != &s.w.loggingIn:
+		s.w.loggingIn.set(&s.life, now)
+	}
+	s.w.calm.set(&s.calm, now)
+}
+
+// giveUp follows a session no more: its flow passes, unhelped. Where AUTH is denied it is
+// still read for that.
+func (s *session) giveUp(reason string) {
+	if s.w.Policy.DenyTLS || s.broken {
+		s.vouch()
+		if !s.broken {
+			s.w.idle.set(&s.life, s.w.now.UnixNano())
+		}
+		return
+	}
+	s.forget(reason)
+}
+
+// forget ends a session and all that is known of it.
+func (s *session) forget(reason string) {
+	if s.gone {
+		return
+	}
+	s.decide(s.talk.Withdraw(reason, nil))
+	s.talk.End(reason, nil)
+	s.gone = true
+	s.vouch()
+	s.revoke()
+	if s.started {
+		s.w.tell(s.event(SessionEnd, reason))
+	}
+	s.release(s.condemned)
+	for _, t := range s.timers() {
+		t.stop()
+	}
+	if s.w.nearby[s.near()] == s {
+		delete(s.w.nearby, s.near())
+	}
+	delete(s.w.sessions, s.flow)
+	s.w.Limits.remember(-int64(s.memory))
+	s.w.Limits.end(s.client)
+}
+
+// condemn ends a connection: nothing of it passes any more.
+func (s *session) condemn(reason string) {
+	s.w.tell(s.event(Violation, reason))
+	s.decide(s.talk.Withdraw(reason, nil))
+	s.talk.End(reason, nil)
+	s.condemned = true
+	s.w.ending.set(&s.life, s.w.now.UnixNano())
+	s.release(true)
+}
+
+// resets tells both ends that the connection is over.
+func (s *session) resets() {
+	c, v := s.flow.Client, s.flow.Server
+	up, down := s.conn.Streams[fromClient].Next(), s.conn.Streams[fromServer].Next()
+	s.w.res.Inject = append(s.w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
+}

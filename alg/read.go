@@ -1,0 +1,337 @@
+package alg
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/ftpalg/ftpalg/alg/dialogue"
+	"github.com/ftpalg/ftpalg/alg/tcp"
+)
+
+// segment gives one segment of a session its verdict, or holds it back.
+func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
+	if !s.conn.Handshake.Answered() {
+		s.notHelped(tcp.ErrNoAnswer.Error())
+	}
+	if s.broken {
+		s.replied = s.replied || d == fromServer
+		s.w.foreign(s.flow, d, seg, id)
+		return
+	}
+	if !s.conn.Streams[d].Near(seg.Seq) {
+		s.w.stats.Outside++
+		s.w.unread(id, false)
+		return
+	}
+	if d == fromClient && len(seg.Payload) > 0 {
+		if err := s.conn.Handshake.Confirm(seg.Ack, s.conn.Streams[fromServer].Next()); err != nil {
+			s.notHelped(err.Error())
+			s.w.foreign(s.flow, d, seg, id)
+			return
+		}
+	}
+	if s.resumes() && !s.continues(d, seg) {
+		s.forget("it did not go on where the daemon had stopped")
+		s.w.accept(id, nil)
+		return
+	}
+	if !s.talk.Followed() && !s.reads() {
+		s.follow(d, seg, id)
+		return
+	}
+	s.conn.Streams[d.Other()].Ack(seg.Ack)
+	s.place(d, seg, id)
+	s.retry()
+	if !s.gone {
+		s.touch()
+		s.account()
+	}
+}
+
+// reads reports whether the bytes of a session whose dialogue is not followed are of
+// interest all the same.
+func (s *session) reads() bool { return s.w.Policy.DenyTLS || s.encryption.proving() }
+
+// follow watches a session whose bytes are not read for its end.
+func (s *session) follow(d side, seg *tcp.Segment, id uint32) {
+	if seg.Has(tcp.FIN) && s.talk.Encrypted() {
+		s.forget("FIN")
+	}
+	s.w.accept(id, nil)
+}
+
+// place acts on a segment by where it falls in its stream.
+func (s *session) place(d side, seg *tcp.Segment, id uint32) {
+	stream := &s.conn.Streams[d]
+	fresh, place := stream.Place(seg.Seq, seg.Payload)
+	switch place {
+	case tcp.Ahead:
+		switch {
+		case len(seg.Payload) == 0 && !seg.Has(tcp.FIN):
+			s.w.accept(id, nil)
+		case stream.Gone(seg.Seq) && !s.w.Policy.DenyTLS:
+			s.lose(d, seg.Seq)
+			if s.gone {
+				s.w.accept(id, nil)
+				return
+			}
+			s.place(d, seg, id)
+		default:
+			s.hold(d, seg, id)
+		}
+		return
+	case tcp.Forgotten:
+		s.conflict(id)
+		return
+	case tcp.Conflict:
+		if len(seg.Payload) != 1 || tcp.Diff(seg.Seq, stream.Next()) != -1 {
+			s.conflict(id)
+			return
+		}
+		// A keep-alive with a byte that means nothing (RFC 9293, section 3.8.4).
+		seg.Payload[0], _ = stream.At(seg.Seq)
+		stream.Restore(seg.Seq, seg.Payload)
+		s.w.pass(seg, id, true)
+		return
+	}
+	if len(fresh) > 0 && !s.mayTake(stream, len(fresh)) {
+		s.w.stats.Unheld++ // it is sent again, and by then more will have been acknowledged
+		s.w.drop(id)
+		return
+	}
+	changed := stream.Restore(seg.Seq, seg.Payload[:len(seg.Payload)-len(fresh)])
+	if len(fresh) > 0 && !stream.Finished() {
+		at := stream.Next()
+		changed = s.take(d, seg, fresh) || changed
+		if s.condemned {
+			stream.Skip(at) // none of it will arrive
+			s.resets()
+			s.w.drop(id)
+			return
+		}
+	}
+	if seg.Has(tcp.FIN) && !s.gone && seg.Seq+uint32(len(seg.Payload)) == stream.Next() && !stream.Finished() {
+		stream.Finish()
+		s.forget("FIN")
+	}
+	s.w.pass(seg, id, changed)
+}
+
+// mayTake reports whether more bytes may pass, which have to be remembered until they are
+// acknowledged. Pure acknowledgements are diverted only where so much waits for them.
+func (s *session) mayTake(stream *tcp.Stream, n int) bool {
+	unacked := stream.Unacked() + n
+	if now := s.w.now.UnixNano(); unacked > watchFrom && now > s.watched {
+		s.watched = now + int64(watchFor/2)
+		s.change(Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
+	}
+	return unacked <= share && (unacked <= allowance || !s.w.Limits.crowded())
+}
+
+// take reads the next bytes of one side, and reports whether it changed any of them.
+func (s *session) take(d side, seg *tcp.Segment, fresh []byte) (changed bool) {
+	var arrived []byte // nil: as they go out
+	if d == fromClient && s.w.Policy.DenyTLS {
+		arrived = s.deny(fresh)
+	}
+	stream := &s.conn.Streams[d]
+	if arrived == nil {
+		stream.Take(fresh, nil)
+		s.read(d, fresh, fresh, seg.Has(tcp.URG))
+		return false
+	}
+	stream.Take(arrived, fresh)
+	s.read(d, arrived, fresh, seg.Has(tcp.URG))
+	return true
+}
+
+// refused is the letter that makes AUTH a command that servers refuse.
+const refused = 'X'
+
+// deny turns every AUTH in the client's next bytes into a command that servers refuse. It
+// returns the bytes as they were, or nil where it changed none.
+func (s *session) deny(fresh []byte) (arrived []byte) {
+	for i, b := range fresh {
+		if !s.auth.Next(b) {
+			continue
+		}
+		if arrived == nil {
+			arrived = bytes.Clone(fresh)
+		}
+		fresh[i] = refused
+	}
+	return arrived
+}
+
+// tellDenied tells of a line, or the part of one, that did not go out as it came.
+func (s *session) tellDenied(came, went []byte) {
+	if s.w.Policy.DenyTLS && !bytes.Equal(came, went) {
+		s.chat(s.event(AuthTLS, "AUTH was turned into another command, as the policy has it"))
+	}
+}
+
+// read takes the next bytes of one side, which go out as sent, to its lines, and each line
+// to the dialogue.
+func (s *session) read(d side, b, sent []byte, urgent bool) {
+	end := dialogue.ClientsEnd
+	if d == fromServer {
+		end = dialogue.ServersEnd
+	}
+	terms := s.terms()
+	for len(b) > 0 && !s.gone && s.talk.Followed() {
+		if urgent {
+			s.text[d].Urgent()
+		}
+		line, n, whole := s.text[d].Next(b, end)
+		s.tellDenied(b[:n], sent[:n])
+		b, sent = b[n:], sent[n:]
+		if !whole {
+			break
+		}
+		if d == fromClient {
+			s.w.said = s.talk.Command(&terms, line, s.w.said[:0])
+		} else {
+			s.w.said = s.talk.Reply(&terms, line, s.w.said[:0])
+		}
+		s.decide(s.w.said)
+	}
+	if len(b) > 0 && !s.gone {
+		s.tellDenied(b, sent)
+		s.prove(d, b)
+	}
+	s.vouch()
+}
+
+// pass lets a segment pass, as it came or as it was changed.
+func (w *Worker) pass(seg *tcp.Segment, id uint32, changed bool) {
+	if !changed {
+		w.accept(id, nil)
+		return
+	}
+	seg.SetChecksum()
+	w.accept(id, seg.Packet())
+}
+
+// conflict drops a segment whose bytes differ from those that passed, or cannot be
+// compared with them. That proves nothing about either end: anybody may have sent it.
+func (s *session) conflict(id uint32) {
+	s.w.stats.Conflicts++
+	s.chat(s.event(Violation, "bytes differ from those that passed before"))
+	s.w.drop(id)
+}
+
+// lose notes that bytes of one side went by unseen, and begins anew after them.
+func (s *session) lose(d side, next uint32) {
+	s.w.stats.Lost++
+	s.conn.Streams[d].Skip(next)
+	s.text[d].Lose()
+	if d == fromClient {
+		s.decide(s.talk.LoseClient(nil))
+	} else {
+		s.decide(s.talk.LoseServer(nil))
+	}
+}
+
+// hold keeps a packet back until what belongs before it has come.
+func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
+	n, size := s.conn.Waiting()
+	cost := holdCost(seg.Packet())
+	if max(size, n*minHeld)+int(cost) > maxHeldFlow || !s.w.Limits.hold(s.client, cost) {
+		s.w.stats.Unheld++
+		s.w.drop(id)
+		return
+	}
+	s.w.stats.Held++
+	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: s.w.now.UnixNano()})
+	if s.wait.list == nil {
+		s.w.held.set(&s.wait, s.w.now.UnixNano())
+	}
+}
+
+// holdCost is what a waiting packet counts against the limits.
+func holdCost(packet []byte) int64 { return int64(max(len(packet), minHeld)) }
+
+// retry goes through what waits until none of it has found its place.
+func (s *session) retry() {
+	for s.wait.list != nil && !s.gone && !s.condemned {
+		h, ok := s.conn.Ready()
+		if !ok {
+			return
+		}
+		s.unhold(h)
+		seg, _ := tcp.Parse(h.Packet)
+		s.place(h.Side, &seg, h.ID)
+		if n, _ := s.conn.Waiting(); n == 0 {
+			s.wait.stop()
+		}
+	}
+}
+
+// expire drops what has waited in vain: TCP sends it again.
+func (s *session) expire() {
+	for {
+		h, ok := s.conn.Expired(s.w.now.Add(-heldTime).UnixNano())
+		if !ok {
+			break
+		}
+		s.w.stats.Expired++
+		s.unhold(h)
+		s.w.drop(h.ID)
+	}
+	if n, _ := s.conn.Waiting(); n == 0 {
+		s.wait.stop()
+	}
+}
+
+// leaving is a packet that was held, of a session that has ended.
+type leaving struct {
+	id   uint32
+	drop bool
+}
+
+// release lets go of what waits, in the order in which it came: it gets its verdict after
+// the packet that it waited for.
+func (s *session) release(drop bool) {
+	for {
+		h, ok := s.conn.Release()
+		if !ok {
+			break
+		}
+		s.unhold(h)
+		s.w.leaving = append(s.w.leaving, leaving{h.ID, drop || s.w.Policy.DenyTLS})
+	}
+	s.wait.stop()
+}
+
+// leave gives what was let go of its verdict.
+func (w *Worker) leave() {
+	for _, l := range w.leaving {
+		if l.drop {
+			w.drop(l.id)
+		} else {
+			w.accept(l.id, nil)
+		}
+	}
+	w.leaving = w.leaving[:0]
+}
+
+func (s *session) unhold(h tcp.Waiting) { s.w.Limits.release(s.client, holdCost(h.Packet)) }
+
+// account counts the session's memory beyond its allowance.
+func (s *session) account() {
+	now := max(s.held()-allowance, 0)
+	if now != s.memory {
+		s.w.Limits.remember(int64(now - s.memory))
+		s.memory = now
+	}
+}
+
+// shrink gives back the memory of a session that is silent: all but a few bytes, and
+// those that were not acknowledged.
+func (s *session) shrink() {
+	for d := range s.text {
+		s.conn.Streams[d].Trim()
+		s.text[d].Shorten()
+	}
+	s.account()
+}

@@ -1,0 +1,108 @@
+package tcp
+
+import "slices"
+
+// Side is one end of a connection, and the direction of what it sends.
+type Side uint8
+
+// The two sides.
+const (
+	Client Side = iota // who sent the SYN
+	Server
+)
+
+// Other returns the other side.
+func (d Side) Other() Side { return 1 - d }
+
+// Connection is what is known of both directions of a connection.
+type Connection struct {
+	Handshake Handshake
+	Streams   [2]Stream // by Side
+	waiting   []Waiting
+}
+
+// Waiting is a packet that came before bytes that belong in front of it.
+type Waiting struct {
+	ID     uint32 // as its queue names it
+	Side   Side
+	Packet []byte
+	Since  int64 // any clock
+}
+
+// Answer takes a SYN/ACK, with which both streams begin.
+func (c *Connection) Answer(seq, ack uint32) error {
+	before := c.Handshake.Answered()
+	if err := c.Handshake.Answer(seq, ack); err != nil || before {
+		return err
+	}
+	client, server := c.Handshake.First()
+	c.Streams[Client].Start(client)
+	c.Streams[Server].Start(server)
+	return nil
+}
+
+// TakeUp begins both streams in their middle.
+func (c *Connection) TakeUp(client, server uint32) {
+	c.Handshake = TakenUp()
+	c.Streams[Client].Start(client)
+	c.Streams[Server].Start(server)
+}
+
+// Hold keeps a packet until what belongs before it has come.
+func (c *Connection) Hold(w Waiting) { c.waiting = append(c.waiting, w) }
+
+// Waiting returns how many packets wait, and for how many bytes of memory.
+func (c *Connection) Waiting() (packets, size int) {
+	for _, w := range c.waiting {
+		size += len(w.Packet)
+	}
+	return len(c.waiting), size
+}
+
+// Ready returns a packet that need not wait any longer, if there is one, and keeps it
+// no more.
+func (c *Connection) Ready() (Waiting, bool) {
+	return c.take(func(w *Waiting) bool {
+		seg, err := Parse(w.Packet)
+		return err == nil && Diff(seg.Seq, c.Streams[w.Side].Next()) <= 0
+	})
+}
+
+// Expired returns a packet that has waited since before then, if there is one, and keeps
+// it no more. Its stream takes note.
+func (c *Connection) Expired(then int64) (Waiting, bool) {
+	w, ok := c.take(func(w *Waiting) bool { return w.Since <= then })
+	if ok {
+		if seg, err := Parse(w.Packet); err == nil {
+			c.Streams[w.Side].Expire(seg.Seq)
+		}
+	}
+	return w, ok
+}
+
+// Release returns any packet that waits, the first that came first, and keeps it no more.
+func (c *Connection) Release() (Waiting, bool) {
+	return c.take(func(*Waiting) bool { return true })
+}
+
+func (c *Connection) take(which func(*Waiting) bool) (Waiting, bool) {
+	for i := range c.waiting {
+		if which(&c.waiting[i]) {
+			w := c.waiting[i]
+			c.waiting = slices.Delete(c.waiting, i, i+1)
+			if len(c.waiting) == 0 {
+				c.waiting = nil
+			}
+			return w, true
+		}
+	}
+	return Waiting{}, false
+}
+
+// Finished reports whether both ends have said that they send nothing more.
+func (c *Connection) Finished() bool {
+	return c.Streams[Client].Finished() && c.Streams[Server].Finished()
+}
+
+// Held returns the bytes of memory that the streams hold.
+func (c *Connection) Held() int { return c.Streams[Client].Held() + c.Streams[Server].Held() }
