@@ -24,7 +24,7 @@ func (w doubt) String() string {
 	return [...]string{
 		none:      "",
 		statNames: "STAT with an argument has names of files in its reply",
-		mlstNames: "MLST has a name of a file in its reply",
+		mlstNames: "MLST has a name of a file in its reply, and the server has no passive_ports",
 		openQuote: "the name in a 257 does not end on its line",
 		noReply:   "a line of the server is no reply",
 		surplus:   "a reply to no command",
@@ -48,11 +48,13 @@ func (d *Dialogue) distrust(why doubt, out []Decision) []Decision {
 }
 
 // names ends belief for commands whose replies have names of files in them, written raw.
-func (d *Dialogue) names(c ftp.Command, out []Decision) []Decision {
+// Real clients send MLST before each transfer (ncftp), so there the operator has a choice:
+// with passive_ports no 227 can lead to anything but the server's own data ports.
+func (d *Dialogue) names(t *Terms, c ftp.Command, out []Decision) []Decision {
 	switch {
 	case c.Verb == ftp.Stat && len(c.Arg) > 0:
 		return d.distrust(statNames, out)
-	case c.Verb == ftp.Mlst:
+	case c.Verb == ftp.Mlst && t.PassivePorts.Any():
 		return d.distrust(mlstNames, out)
 	}
 	return out
