@@ -4,7 +4,11 @@
 GO       ?= go
 GOLANGCI := v2.15.0
 FUZZTIME ?= 1m
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 TOOLS    := $(CURDIR)/.cache/bin
+
+# Without git, the programs say what the go command knows of their version.
+LDFLAGS  := -s -w $(if $(VERSION),-X github.com/ftpalg/ftpalg/cmd/internal/version.version=$(VERSION))
 
 # Debian packages: what the lab runs, and what the tests want beside it, the last two for
 # the race detector. Those of BESIDE cannot be installed where vsftpd is: they are unpacked
@@ -16,7 +20,7 @@ BESIDE := proftpd-core pure-ftpd
 .PHONY: build demo test test-programs test-report lint fuzz clean packages go
 
 build: go
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/ftpalg ./cmd/ftplab
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpalg ./cmd/ftplab
 
 demo: PACKAGES := $(LAB)
 demo: packages build

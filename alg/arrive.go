@@ -140,13 +140,27 @@ func (w *Worker) notHelped(s *session, reason string) {
 
 // stranger acts on a packet of a flow without a session. It passes, and opens nothing.
 func (w *Worker) stranger(flow Flow, d side, seg *tcp.Segment, p *Packet) {
-	if len(seg.Payload) > 0 && seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) == tcp.ACK && w.Vouched != nil && w.Vouched(flow) {
-		if s := w.takeUp(flow, d, seg, p); s != nil {
-			w.segment(s, d, seg, p.ID)
-			return
-		}
+	if s := w.known(flow, d, seg, p); s != nil {
+		w.segment(s, d, seg, p.ID)
+		return
 	}
 	w.foreign(flow, d, seg, p.ID)
+}
+
+// known takes up the session of a flow that the last daemon knew, or returns nil.
+func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session {
+	if len(seg.Payload) == 0 || seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) != tcp.ACK {
+		return nil
+	}
+	if w.Saved != nil {
+		if v, ok := w.Saved(flow); ok {
+			return w.resume(v)
+		}
+	}
+	if w.Vouched != nil && w.Vouched(flow) {
+		return w.takeUp(flow, d, seg, p)
+	}
+	return nil
 }
 
 // foreign gives a segment that is not read its verdict. What cannot be read must not pass

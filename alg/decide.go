@@ -152,7 +152,9 @@ func (w *Worker) askUse(s *session, now time.Time) (news bool, err error) {
 	}
 	a.stage, a.closedAt, s.chatter = used, now, chatter{}
 	s.open.stop()
-	s.talk.Came()
+	if w.pinholeOf(s, s.talk.Live()) == a.pinhole { // and not the next announcement already
+		s.talk.Came()
+	}
 	return true, nil
 }
 

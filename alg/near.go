@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // ends are the end that connects, without its port, and the one that waits.
@@ -42,3 +44,7 @@ func (w *Worker) Missed(now time.Time, from, to netip.AddrPort) {
 	e.Missed = from
 	w.Sink(e)
 }
+
+// Ends returns both ends of a TCP packet of which only the beginning is there, as the
+// packet filter's log has it.
+func Ends(beginning []byte) (from, to netip.AddrPort, ok bool) { return tcp.Ends(beginning) }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/ftpalg/ftpalg/alg/ftp"
+	"github.com/ftpalg/ftpalg/alg/dialogue"
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
@@ -173,9 +173,9 @@ func (w *Worker) tellDenied(s *session, came, went []byte) {
 // read takes the next bytes of one side, which go out as sent, to its lines, and each line
 // to the dialogue.
 func (w *Worker) read(s *session, d side, b, sent []byte, urgent bool) {
-	end := ftp.LF
+	end := dialogue.ClientsEnd
 	if d == fromServer {
-		end = ftp.CRLF
+		end = dialogue.ServersEnd
 	}
 	terms := s.terms()
 	for len(b) > 0 && !s.gone && s.talk.Followed() {

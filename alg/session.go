@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg/dialogue"
-	"github.com/ftpalg/ftpalg/alg/ftp"
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
@@ -25,9 +24,9 @@ type session struct {
 	path  path
 
 	conn tcp.Connection
-	text [2]ftp.Splitter // the line that each side is in the middle of
+	text [2]dialogue.Splitter // the line that each side is in the middle of
 	talk dialogue.Dialogue
-	auth ftp.AuthScanner
+	auth dialogue.AuthScanner
 
 	client     *client // where it is counted, once the server has greeted
 	started    bool    // the sink knows of it

@@ -2,11 +2,9 @@ package alg
 
 import (
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg/dialogue"
-	"github.com/ftpalg/ftpalg/alg/ftp"
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
@@ -90,10 +88,8 @@ func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
 		if err != nil || !ok {
 			continue
 		}
-		// What is announced is closed with the stop; what follows from that is said to no
-		// one but the dialogue that is saved.
 		kept := s.talk
-		kept.Withdraw("ftpalg stops", nil)
+		kept.Suspend()
 		saved = append(saved, Saved{Flow: s.flow, ID: id, Data: s.save(&kept)})
 	}
 	return w.Stop(now), saved
@@ -114,35 +110,36 @@ func (s *session) save(talk *dialogue.Dialogue) []byte {
 	return b
 }
 
-// Resume takes up a session that was saved, if connection tracking still has the same
-// flow. The error says why it does not.
-func (w *Worker) Resume(now time.Time, v Saved) error {
-	w.begin(now)
-	id, ok, err := w.Flows.ID(v.Flow)
-	switch {
-	case err != nil:
-		return fmt.Errorf("taking up the session of %v: %w", v.Flow.Client, err)
-	case !ok || id != v.ID:
-		return fmt.Errorf("taking up the session of %v: its connection is gone", v.Flow.Client)
-	case w.sessions[v.Flow] != nil || !w.Policy.Helps(v.Flow.Client.Addr(), v.Flow.Server.Addr()):
-		return fmt.Errorf("taking up the session of %v: it is followed already, or not to be", v.Flow.Client)
-	case len(v.Data) < 8:
-		return fmt.Errorf("taking up the session of %v: %w", v.Flow.Client, ftp.ErrEncoding)
+// resume takes up a session that was saved, if connection tracking still has the same
+// flow. It returns nil where it does not.
+func (w *Worker) resume(v Saved) *session {
+	if w.Flows == nil || len(v.Data) < 8 {
+		return nil
+	}
+	if id, ok, err := w.Flows.ID(v.Flow); err != nil || !ok || id != v.ID {
+		return nil
 	}
 	way := path{binary.BigEndian.Uint32(v.Data), binary.BigEndian.Uint32(v.Data[4:])}
 	s := w.newSession(v.Flow, way)
 	if s == nil {
-		return fmt.Errorf("taking up the session of %v: max_sessions is reached", v.Flow.Client)
+		return nil
 	}
 	if err := s.load(v.Data[8:]); err != nil {
 		w.forget(s, "")
-		return fmt.Errorf("taking up the session of %v: %w", v.Flow.Client, err)
+		return nil
 	}
 	s.awaited = [2]bool{true, true}
-	w.decide(s, []dialogue.Decision{{Act: dialogue.Began, Reason: "taken up again"}})
+	w.begun(s, "taken up again")
+	if s.gone {
+		return nil
+	}
+	if live := s.talk.Live(); live.State != dialogue.None {
+		s.announced = announced{pinhole: w.pinholeOf(s, live), known: true}
+		w.nearby[s.near()] = s
+	}
 	w.vouch(s)
 	w.account(s)
-	return nil
+	return s
 }
 
 // load reads what save wrote.
@@ -151,7 +148,7 @@ func (s *session) load(b []byte) error {
 		&s.talk, &s.conn.Streams[fromClient], &s.conn.Streams[fromServer], &s.text[fromClient], &s.text[fromServer],
 	} {
 		if len(b) < 4 || uint64(binary.BigEndian.Uint32(b)) > uint64(len(b)-4) {
-			return ftp.ErrEncoding
+			return dialogue.ErrEncoding
 		}
 		n := binary.BigEndian.Uint32(b)
 		if err := part.UnmarshalBinary(b[4 : 4+n]); err != nil {
@@ -160,7 +157,7 @@ func (s *session) load(b []byte) error {
 		b = b[4+n:]
 	}
 	if len(b) > 0 {
-		return ftp.ErrEncoding
+		return dialogue.ErrEncoding
 	}
 	s.conn.Handshake = tcp.TakenUp()
 	return nil

@@ -29,6 +29,8 @@ type WorkerConfig struct {
 	// Vouched reports, for a flow whose SYN was not seen, that its dialogue may be taken
 	// up for active mode. It may be nil: then none is.
 	Vouched func(Flow) bool
+	// Saved returns what Suspend returned of a flow, once. It may be nil.
+	Saved func(Flow) (Saved, bool)
 	// Offload takes a TCP checksum that was left to the network card for a good
 	// one. Captures have such; packets from a queue do not.
 	Offload bool

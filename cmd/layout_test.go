@@ -17,16 +17,19 @@ var arrows = map[string]struct {
 	to      []string
 	foreign bool
 }{
-	"alg/ftp":    {},
-	"alg/tcp":    {},
-	"alg":        {to: []string{"alg/ftp", "alg/tcp"}},
-	"nft":        {to: []string{"alg"}, foreign: true},
-	"nft/queue":  {foreign: true},
-	"conntrack":  {to: []string{"alg"}, foreign: true},
-	"deploy/lab": {foreign: true},
-	"cmd/ftpalg": {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab"}, foreign: true},
-	"cmd/ftplab": {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab"}, foreign: true},
-	"cmd":        {},
+	"alg/ftp":      {},
+	"alg/tcp":      {},
+	"alg/dialogue": {to: []string{"alg/ftp"}},
+	"alg":          {to: []string{"alg/dialogue", "alg/tcp"}},
+	"nft":          {to: []string{"alg"}, foreign: true},
+	"nft/queue":    {foreign: true},
+	"conntrack":    {to: []string{"alg"}, foreign: true},
+	"deploy/lab":   {foreign: true},
+	"cmd/ftpalg":   {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab", "cmd/internal/version"}, foreign: true},
+	"cmd/ftplab":   {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab", "cmd/internal/version"}, foreign: true},
+	"cmd":          {},
+
+	"cmd/internal/version": {},
 }
 
 // part is the part of the house that a package belongs to.

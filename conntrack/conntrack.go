@@ -14,37 +14,61 @@ import (
 
 var _ alg.Flows = (*Conn)(nil)
 
-// ErrUnsupported says that the kernel has no ctnetlink.
-var ErrUnsupported = errors.New("this kernel has no connection tracking netlink (CONFIG_NF_CT_NETLINK)")
+// Errors of a Conn, for errors.Is.
+var (
+	// ErrUnsupported: the kernel has no ctnetlink.
+	ErrUnsupported = errors.New("this kernel has no connection tracking netlink (CONFIG_NF_CT_NETLINK)")
+	// ErrNoFlow: the control connection is not tracked, or not any more.
+	ErrNoFlow = errors.New("connection tracking does not know it")
+	// ErrNoLabels: the flow has no room for labels. The kernel makes room in flows that
+	// begin while some rule sets labels, and in no others (nf_ct_labels_ext_add).
+	ErrNoLabels = errors.New("it began before any rule set conntrack labels, and has no room for one")
+)
 
 // Conn is a lasting connection to ctnetlink. It is safe for concurrent use.
 type Conn struct {
 	conn *conntrack.Conn
+	// label is the label of control connections that may be taken up again, as the
+	// kernel keeps labels.
+	label [labelsLen]byte
 }
 
 // Open connects to the connection tracking of the calling thread's network
-// namespace. The error is ErrUnsupported where the kernel has none, and unix.EPERM
-// for want of CAP_NET_ADMIN.
-func Open() (*Conn, error) {
+// namespace. The label, from 0 to 127, is the one that Vouch puts on control
+// connections. The error is ErrUnsupported where the kernel has no ctnetlink, and
+// unix.EPERM for want of CAP_NET_ADMIN.
+func Open(label uint8) (*Conn, error) {
+	bit, err := labelBit(label)
+	if err != nil {
+		return nil, fmt.Errorf("opening ctnetlink: %w", err)
+	}
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
-		return nil, fmt.Errorf("connect to ctnetlink: %w", err)
+		return nil, fmt.Errorf("opening ctnetlink: %w", err)
 	}
-	c := &Conn{conn: conn}
+	c := &Conn{conn: conn, label: bit}
 	// A question to see whether anyone answers: no flow has this tuple.
 	nobody := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	if _, _, err := c.flow(nobody, nobody); err != nil {
+	if _, _, err := c.direction(nobody, nobody); err != nil {
 		_ = conn.Close()
 		if errors.Is(err, unix.EINVAL) { // nfnetlink_rcv_msg, of a subsystem that is not there
 			err = ErrUnsupported
 		}
-		return nil, fmt.Errorf("connect to ctnetlink: %w", err)
+		return nil, fmt.Errorf("opening ctnetlink: %w", err)
 	}
 	return c, nil
 }
 
+// Close closes the connection. What is being asked meanwhile fails.
+func (c *Conn) Close() error {
+	if err := c.conn.Close(); err != nil {
+		return fmt.Errorf("closing ctnetlink: %w", err)
+	}
+	return nil
+}
+
 // Counters implements alg.Flows. The source port of a data connection is known
-// where the pinhole names it, which passive ones never do. Whether flows are
+// where the pinhole names a single one, which passive ones never do. Whether flows are
 // counted is the operator's choice: net.netfilter.nf_conntrack_acct.
 func (c *Conn) Counters(p alg.Pinhole) (alg.Counters, bool, error) {
 	port, known := p.SourcePorts.Single()
@@ -53,9 +77,9 @@ func (c *Conn) Counters(p alg.Pinhole) (alg.Counters, bool, error) {
 	}
 	// Asked for by the listener's side, which shows the address that was announced
 	// even where a destination NAT took the connection there.
-	f, ok, err := c.flow(p.Dest, netip.AddrPortFrom(p.Source, port))
+	f, ok, err := c.direction(p.Dest, netip.AddrPortFrom(p.Source, port))
 	if err != nil {
-		return alg.Counters{}, false, fmt.Errorf("read the counters of data connection %s from %s: %w", p.Dest, p.Source, err)
+		return alg.Counters{}, false, fmt.Errorf("reading the counters of data connection %s from %s: %w", p.Dest, p.Source, err)
 	}
 	n := alg.Counters{
 		Packets: f.CountersOrig.Packets + f.CountersReply.Packets,
@@ -65,9 +89,53 @@ func (c *Conn) Counters(p alg.Pinhole) (alg.Counters, bool, error) {
 	return n, ok && n.Packets > 0, nil
 }
 
-// flow returns the TCP flow that has a direction from src to dst. ok is false where
-// there is none.
-func (c *Conn) flow(src, dst netip.AddrPort) (f conntrack.Flow, ok bool, err error) {
+// ID implements alg.Flows. The number is made of the original tuple and the entry's place
+// in memory (nf_ct_get_id), so that an equal number does not prove that the connection is
+// the same: a new one between the same ports mostly gets the place of the old one's
+// entry, and after a reset by the server that entry itself (nf_conntrack_tcp_packet). In
+// all but the last case the new entry does not bear the label of Vouch.
+func (c *Conn) ID(f alg.Flow) (uint32, bool, error) {
+	entry, ok, err := c.control(f)
+	if err != nil {
+		return 0, false, fmt.Errorf("reading the id of control connection %s to %s: %w", f.Client, f.Server, err)
+	}
+	return entry.ID, ok, nil
+}
+
+// control returns the entry of a control connection. ok is false where there is none.
+//
+// A control connection is named as filter chains see it: behind a source NAT and before
+// a destination NAT are undone and done, from the client's own address to the server's
+// own. So the client is the source of the entry's original tuple, and the server that of
+// its reply tuple; either tuple is known whole where only the other end is translated.
+// An entry with both ends translated is found by neither.
+func (c *Conn) control(f alg.Flow) (conntrack.Flow, bool, error) {
+	for _, d := range [][2]netip.AddrPort{{f.Client, f.Server}, {f.Server, f.Client}} {
+		entry, ok, err := c.direction(d[0], d[1])
+		if err != nil {
+			return conntrack.Flow{}, false, err
+		}
+		// A tuple finds other entries too: one from the server's port to the client's,
+		// or one that a destination NAT took from this server to another.
+		if ok && seen(entry) == f {
+			return entry, true, nil
+		}
+	}
+	return conntrack.Flow{}, false, nil
+}
+
+// seen returns the control connection of an entry as filter chains see it.
+func seen(entry conntrack.Flow) alg.Flow {
+	source := func(t conntrack.Tuple) netip.AddrPort {
+		return netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)
+	}
+	return alg.Flow{Client: source(entry.TupleOrig), Server: source(entry.TupleReply)}
+}
+
+// direction returns the TCP flow that has a direction from src to dst. ok is false where
+// there is none. Which of the two directions it is does not matter to the kernel
+// (ctnetlink_get_conntrack looks a reply tuple up like an original one).
+func (c *Conn) direction(src, dst netip.AddrPort) (f conntrack.Flow, ok bool, err error) {
 	var q conntrack.Flow
 	q.TupleReply.IP.SourceAddress = src.Addr()
 	q.TupleReply.IP.DestinationAddress = dst.Addr()
@@ -80,17 +148,3 @@ func (c *Conn) flow(src, dst netip.AddrPort) (f conntrack.Flow, ok bool, err err
 	}
 	return f, err == nil, err
 }
-
-// Close closes the connection. What is being asked meanwhile fails.
-func (c *Conn) Close() error {
-	if err := c.conn.Close(); err != nil {
-		return fmt.Errorf("close ctnetlink: %w", err)
-	}
-	return nil
-}
-
-// ID implements alg.Flows.
-func (c *Conn) ID(alg.Flow) (uint32, bool, error) { return 0, false, nil }
-
-// Vouch implements alg.Flows.
-func (c *Conn) Vouch(alg.Flow, bool) error { return nil }

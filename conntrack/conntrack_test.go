@@ -5,13 +5,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/ftpalg/ftpalg/alg"
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -34,20 +34,8 @@ func namespace(t *testing.T, counted bool) {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		t.Fatal(err)
 	}
-	c, err := nftables.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Connections are tracked where a rule asks for it: ct state new
-	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "test"})
-	chain := c.AddChain(&nftables.Chain{
-		Table: table, Name: "track", Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
-	})
-	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{&expr.Ct{Key: expr.CtKeySTATE, Register: 1}}})
-	if err := c.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	// Connections are tracked where a rule asks for it.
+	nft(t, `table inet test { chain track { type filter hook output priority filter; ct state new; }; }`)
 	acct := "0"
 	if counted {
 		acct = "1"
@@ -55,6 +43,16 @@ func namespace(t *testing.T, counted bool) {
 	// /proc/sys/net shows the namespace of the thread that looks.
 	if err := os.WriteFile("/proc/sys/net/netfilter/nf_conntrack_acct", []byte(acct), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// nft loads rules into the namespace of the test's thread.
+func nft(t *testing.T, rules string) {
+	t.Helper()
+	c := exec.Command("nft", "-f", "-")
+	c.Stdin = strings.NewReader(rules)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
 	}
 }
 
@@ -85,14 +83,14 @@ func transfer(t *testing.T, loopback string, bytes int) alg.Pinhole {
 	}
 	from := c.LocalAddr().(*net.TCPAddr).AddrPort()
 	return alg.Pinhole{
-		Mode: alg.Active, Source: from.Addr(), SourcePort: from.Port(),
+		Mode: alg.Active, Source: from.Addr(), SourcePorts: alg.Ports{First: from.Port(), Last: from.Port()},
 		Dest: l.Addr().(*net.TCPAddr).AddrPort(),
 	}
 }
 
 func open(t *testing.T) *Conn {
 	t.Helper()
-	c, err := Open()
+	c, err := Open(label)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,13 +114,15 @@ func TestCounters(t *testing.T) {
 				t.Errorf("%d bytes were counted as %+v", sent, n)
 			}
 
-			p.SourcePort ^= 1
+			port := p.SourcePorts.First
+			p.SourcePorts = alg.Ports{First: port ^ 1, Last: port ^ 1}
 			if _, ok, err := c.Counters(p); ok || err != nil {
 				t.Errorf("a flow that is not there: %t, %v", ok, err)
 			}
-			p.SourcePort = 0
-			if _, ok, err := c.Counters(p); ok || err != nil {
-				t.Errorf("any source port: %t, %v", ok, err)
+			for _, p.SourcePorts = range []alg.Ports{{}, {First: port, Last: port + 1}} {
+				if _, ok, err := c.Counters(p); ok || err != nil {
+					t.Errorf("source port %v: %t, %v", p.SourcePorts, ok, err)
+				}
 			}
 		})
 	}
@@ -133,7 +133,7 @@ func TestNotCounted(t *testing.T) {
 	namespace(t, false)
 	c := open(t)
 	p := transfer(t, "127.0.0.1", 1000)
-	if _, ok, err := c.flow(p.Dest, netip.AddrPortFrom(p.Source, p.SourcePort)); !ok || err != nil {
+	if _, ok, err := c.direction(p.Dest, netip.AddrPortFrom(p.Source, p.SourcePorts.First)); !ok || err != nil {
 		t.Fatalf("the flow is not tracked: %t, %v", ok, err)
 	}
 	if n, ok, err := c.Counters(p); ok || err != nil {
@@ -165,14 +165,14 @@ func TestConcurrent(t *testing.T) {
 // A closed Conn says so.
 func TestClosed(t *testing.T) {
 	namespace(t, true)
-	c, err := Open()
+	c, err := Open(label)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p := alg.Pinhole{Source: netip.MustParseAddr("192.0.2.1"), SourcePort: 20, Dest: netip.MustParseAddrPort("192.0.2.2:4000")}
+	p := alg.Pinhole{Source: netip.MustParseAddr("192.0.2.1"), SourcePorts: alg.Ports{First: 20, Last: 20}, Dest: netip.MustParseAddrPort("192.0.2.2:4000")}
 	if _, ok, err := c.Counters(p); ok || err == nil {
 		t.Error(ok, err)
 	}

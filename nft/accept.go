@@ -1,15 +1,12 @@
 package nft
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,11 +16,17 @@ type Chain struct {
 	Hook     string // "forward", "input" or "output"; empty: another, or not a base chain
 	Priority int    // 0 = filter
 	Accepts  bool   // a rule in it, or in a chain it jumps to, accepts what bears the tag
+	// LabelAlone: such a rule asks for the label and not for the mark. It lets in every
+	// further SYN of a flow that was once admitted.
+	LabelAlone bool
 }
 
-// Between reports whether the chain sees data flows after they got their tag, and
-// control packets before they are diverted.
-func (c Chain) Between() bool { return c.Priority > beforeFilter && c.Priority < afterFilter }
+// Between reports whether the chain stands between ours, at these priorities of Config: it
+// sees packets after they got their tag, and control packets before they are diverted.
+func (c Chain) Between(before, after int) bool {
+	cfg := Config{Before: before, After: after}
+	return c.Priority > cfg.before() && c.Priority < cfg.after()
+}
 
 // Accepts looks for the accept line, whoever wrote it, in nft's form or in that of
 // iptables-nft, and returns the chains in the order in which they were named.
@@ -56,7 +59,7 @@ func (a *Anchor) Accepts() ([]Chain, error) {
 				}
 			}
 		}
-		if c.Accepts, err = a.reaches(name, make(map[string]bool)); err != nil {
+		if err := a.weigh(name, &c, make(map[string]bool)); err != nil {
 			return nil, err
 		}
 		chains = append(chains, c)
@@ -64,31 +67,29 @@ func (a *Anchor) Accepts() ([]Chain, error) {
 	return chains, nil
 }
 
-// reaches reports whether the chain, or one that it jumps to, has an accept line.
-func (a *Anchor) reaches(name string, seen map[string]bool) (bool, error) {
+// weigh looks for accept lines in the chain, and in those that it jumps to.
+func (a *Anchor) weigh(name string, c *Chain, seen map[string]bool) error {
 	if seen[name] {
-		return false, nil
+		return nil
 	}
 	seen[name] = true
 	rules, err := a.rules(name)
 	if err != nil {
-		return false, err
+		return err
 	}
 	for _, r := range rules {
-		if accepts(r.Exprs, a.tag) {
-			return true, nil
-		}
-	}
-	for _, r := range rules {
+		label, mark := a.tag.asks(r.Exprs)
+		c.Accepts = c.Accepts || label || mark
+		c.LabelAlone = c.LabelAlone || label && !mark
 		for _, e := range r.Exprs {
 			if v, ok := e.(*expr.Verdict); ok && v.Chain != "" {
-				if found, err := a.reaches(v.Chain, seen); found || err != nil {
-					return found, err
+				if err := a.weigh(v.Chain, c, seen); err != nil {
+					return err
 				}
 			}
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // list returns the chains of the table.
@@ -135,99 +136,7 @@ func (a *Anchor) line() (rule, error) {
 	if a.table.Family != nftables.TableFamilyINet && slices.ContainsFunc(all, func(c *nftables.Chain) bool {
 		return c.Name == "INPUT" || c.Name == "FORWARD" || c.Name == "OUTPUT"
 	}) {
-		return rule{a.tag.xtMatch(), accept}, nil
+		return rule{a.tag.xtLabelled(), a.tag.xtMarked(), accept}, nil
 	}
-	return rule{a.tag.match(), accept}, nil
-}
-
-// xtMatch is match for tables of iptables-nft.
-func (t Tag) xtMatch() statement {
-	if t.Mask == 0 {
-		// struct xt_connlabel_mtinfo: bit and options, padded to 8 bytes.
-		info := xt.Unknown(binary.NativeEndian.AppendUint16(nil, uint16(t.Label)))
-		info = append(info, make([]byte, 6)...)
-		return statement{text: fmt.Sprintf("-m connlabel --label %d", t.Label), exprs: []expr.Any{
-			&expr.Match{Name: "connlabel", Info: &info},
-		}}
-	}
-	// struct xt_connmark_mtinfo1: mark, mask and invert, padded to 16 bytes.
-	info := xt.Unknown(append(append(native(t.Mark), native(t.Mask)...), make([]byte, 8)...))
-	return statement{text: fmt.Sprintf("-m connmark --mark %#x/%#x", t.Mark, t.Mask), exprs: []expr.Any{
-		&expr.Match{Name: "connmark", Rev: 1, Info: &info},
-	}}
-}
-
-// accepts reports whether the rule accepts flows because they bear the tag.
-func accepts(exprs []expr.Any, tag Tag) bool {
-	matches := false
-	for i, e := range exprs {
-		switch e := e.(type) {
-		case *expr.Ct:
-			matches = matches || tag.satisfies(e, exprs[i+1:])
-		case *expr.Match:
-			matches = matches || tag.satisfiesXT(e)
-		case *expr.Verdict:
-			return matches && e.Kind == expr.VerdictAccept
-		}
-	}
-	return false
-}
-
-// satisfies reports whether every flow with the tag passes the comparison that begins
-// with this load: [bitwise] cmp. Of a mark or label only the tag's own bits are known.
-func (t Tag) satisfies(load *expr.Ct, rest []expr.Any) bool {
-	var known, value []byte
-	switch {
-	case load.SourceRegister:
-		return false
-	case load.Key == expr.CtKeyLABELS && t.Mask == 0:
-		known, value = t.labels(), t.labels()
-	case load.Key == expr.CtKeyMARK && t.Mask != 0:
-		known, value = native(t.Mask), native(t.Mark)
-	default:
-		return false
-	}
-	mask, xor := bytes.Repeat([]byte{0xff}, len(value)), make([]byte, len(value))
-	if len(rest) > 0 {
-		if b, ok := rest[0].(*expr.Bitwise); ok && len(b.Mask) == len(value) && len(b.Xor) == len(value) {
-			mask, xor, rest = b.Mask, b.Xor, rest[1:]
-		}
-	}
-	if len(rest) == 0 {
-		return false
-	}
-	cmp, ok := rest[0].(*expr.Cmp)
-	if !ok {
-		return false
-	}
-	for i := range value {
-		if mask[i]&^known[i] != 0 {
-			return false
-		}
-		value[i] = value[i]&mask[i] ^ xor[i]
-	}
-	switch equal := bytes.Equal(value, cmp.Data); cmp.Op {
-	case expr.CmpOpEq:
-		return equal
-	case expr.CmpOpNeq:
-		return !equal
-	}
-	return false
-}
-
-// satisfiesXT is satisfies for the matches of iptables.
-func (t Tag) satisfiesXT(m *expr.Match) bool {
-	info, ok := m.Info.(*xt.Unknown)
-	if !ok {
-		return false
-	}
-	switch b := *info; {
-	case m.Name == "connlabel" && t.Mask == 0 && len(b) >= 4:
-		bit, options := binary.NativeEndian.Uint16(b), binary.NativeEndian.Uint16(b[2:]) // to invert, to set
-		return bit == uint16(t.Label) && options == 0
-	case m.Name == "connmark" && t.Mask != 0 && len(b) >= 9:
-		mark, mask := binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[4:])
-		return mask != 0 && mask&^t.Mask == 0 && t.Mark&mask == mark && b[8] == 0
-	}
-	return false
+	return rule{a.tag.labelled(), a.tag.marked(), accept}, nil
 }

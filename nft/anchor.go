@@ -23,7 +23,7 @@ const anchorComment = "inserted by ftpalg"
 // more than this.
 const watchEvery = 200 * time.Millisecond
 
-// Anchor is the line `ct label 126 accept` in chains of the operator's: without it what
+// Anchor is the accept line (see Tag.Line) in chains of the operator's: without it what
 // a pinhole admits is dropped there. It is safe for concurrent use.
 type Anchor struct {
 	table  *nftables.Table
@@ -67,8 +67,8 @@ func OpenAnchor(table string, chains []string, tag Tag) (*Anchor, error) {
 }
 
 // Ensure inserts the line at the top of every chain that lacks it, and reports whether
-// one did. Lines of an earlier process serve if they are for the same tag, and are taken
-// away otherwise. The error names what is missing and wraps ENOENT, or the errno of
+// one did. Lines of an earlier process serve if they ask for the whole of the same tag, and
+// are taken away otherwise. The error names what is missing and wraps ENOENT, or the errno of
 // what the kernel refused.
 func (a *Anchor) Ensure() (inserted bool, err error) {
 	a.mu.Lock()
@@ -94,7 +94,7 @@ func (a *Anchor) Ensure() (inserted bool, err error) {
 		for _, r := range rules {
 			switch {
 			case !isOurs(r):
-			case a.handles[name] == 0 && accepts(r.Exprs, a.tag):
+			case a.handles[name] == 0 && a.tag.isLine(r.Exprs):
 				a.handles[name] = r.Handle
 			default:
 				if err := a.conn.DelRule(r); err != nil {
@@ -128,7 +128,7 @@ func (a *Anchor) stands() bool {
 			return false
 		}
 		r, err := a.conn.GetRuleByHandle(a.table, &nftables.Chain{Table: a.table, Name: name}, handle)
-		if err != nil || !isOurs(r) || !accepts(r.Exprs, a.tag) {
+		if err != nil || !isOurs(r) || !a.tag.isLine(r.Exprs) {
 			return false
 		}
 	}

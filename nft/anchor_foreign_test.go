@@ -64,7 +64,7 @@ func TestAnchorAmongOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := nft(t, "list", "ruleset")
-	a := anchor(t, "inet filter", []string{"forward"}, Tag{Label: 126})
+	a := anchor(t, "inet filter", []string{"forward"}, tag126)
 	if chains, err := a.Accepts(); err != nil || !chains[0].Accepts {
 		t.Errorf("Accepts = %v, %v", chains, err)
 	}
@@ -96,8 +96,10 @@ func TestAnchorOfIptables(t *testing.T) {
 				table = install(t, cfg, probe(t))
 				a := anchor(t, "ip filter", []string{"FORWARD"}, tag)
 				code := nft(t, "--debug=netlink", "list", "chain", "ip", "filter", "FORWARD")
-				if want := "[ match name conn" + name + " rev"; !strings.Contains(code, want) {
-					t.Errorf("there is no %q in\n%s", want, code)
+				for _, want := range []string{"[ match name connlabel rev", "[ match name mark rev"} {
+					if !strings.Contains(code, want) {
+						t.Errorf("there is no %q in\n%s", want, code)
+					}
 				}
 				if inserted, err := a.Ensure(); inserted || err != nil {
 					t.Errorf("once more: %v, %v", inserted, err)
@@ -115,41 +117,44 @@ func TestAnchorOfIptables(t *testing.T) {
 	}
 }
 
-// What -m connlabel and -m connmark say, in other words than ours.
+// What -m connlabel and -m mark say, in other words than ours.
 func TestAcceptsIptables(t *testing.T) {
 	label := func(bit, options byte) *expr.Match {
 		return &expr.Match{Name: "connlabel", Info: &xt.Unknown{bit, 0, options, 0, 0, 0, 0, 0}}
 	}
-	mark := func(value, mask uint32, invert byte) *expr.Match {
+	mark := func(name string, value, mask uint32, invert byte) *expr.Match {
 		info := xt.Unknown(append(append(native(value), native(mask)...), invert, 0, 0, 0, 0, 0, 0, 0))
-		return &expr.Match{Name: "connmark", Rev: 1, Info: &info}
+		return &expr.Match{Name: name, Rev: 1, Info: &info}
 	}
-	byLabel, byMark := Tag{Label: 126}, Tag{Mark: 0x200, Mask: 0x300}
+	good, bit := label(126, 0), uint32(0x01000000)
 	for _, tt := range []struct {
-		name  string
-		tag   Tag
-		match *expr.Match
-		want  bool
+		name                  string
+		matches               []*expr.Match
+		wantLabel, wantMarked bool
 	}{
-		{"label", byLabel, label(126, 0), true},
-		{"label, and sets it", byLabel, label(126, 2), false},
-		{"another label", byLabel, label(125, 0), false},
-		{"not the label", byLabel, label(126, 1), false},
-		{"a mark", byLabel, mark(126, 0xff, 0), false},
-		{"mark", byMark, mark(0x200, 0x300, 0), true},
-		{"mark, one bit", byMark, mark(0x200, 0x200, 0), true},
-		{"another mark", byMark, mark(0x300, 0x300, 0), false},
-		{"a bit that is not ours", byMark, mark(0x200, 0x600, 0), false},
-		{"not the mark", byMark, mark(0x200, 0x300, 1), false},
-		{"every mark", byMark, mark(0, 0, 0), false},
-		{"a label", byMark, label(126, 0), false},
-		{"cut off", byMark, &expr.Match{Name: "connmark", Info: &xt.Unknown{1, 2, 3}}, false},
-		{"cut off label", byLabel, &expr.Match{Name: "connlabel", Info: &xt.Unknown{}}, false},
-		{"another match", byLabel, &expr.Match{Name: "comment", Info: new(xt.Comment)}, false},
+		{"both", []*expr.Match{good, mark("mark", bit, bit, 0)}, true, true},
+		{"the other way round", []*expr.Match{mark("mark", bit, bit, 0), good}, true, true},
+		{"label", []*expr.Match{good}, true, false},
+		{"mark", []*expr.Match{mark("mark", bit, bit, 0)}, false, true},
+		{"label, and sets it", []*expr.Match{label(126, 2)}, false, false},
+		{"another label", []*expr.Match{label(125, 0), mark("mark", bit, bit, 0)}, false, false},
+		{"not the label", []*expr.Match{label(126, 1)}, false, false},
+		{"another mark", []*expr.Match{good, mark("mark", 2, 2, 0)}, false, false},
+		{"a bit that is not ours", []*expr.Match{good, mark("mark", bit, bit|1, 0)}, false, false},
+		{"not the mark", []*expr.Match{good, mark("mark", bit, bit, 1)}, false, false},
+		{"every mark", []*expr.Match{mark("mark", 0, 0, 0)}, false, false},
+		{"the connection's mark", []*expr.Match{mark("connmark", bit, bit, 0)}, false, false},
+		{"cut off", []*expr.Match{{Name: "mark", Info: &xt.Unknown{1, 2, 3}}}, false, false},
+		{"cut off label", []*expr.Match{{Name: "connlabel", Info: &xt.Unknown{}}}, false, false},
+		{"another match", []*expr.Match{{Name: "comment", Info: new(xt.Comment)}}, false, false},
 	} {
-		rule := []expr.Any{tt.match, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}}
-		if got := accepts(rule, tt.tag); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		var rule []expr.Any
+		for _, m := range tt.matches {
+			rule = append(rule, m)
+		}
+		rule = append(rule, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+		if label, mark := tag126.asks(rule); label != tt.wantLabel || mark != tt.wantMarked {
+			t.Errorf("%s: label %v, mark %v, want %v, %v", tt.name, label, mark, tt.wantLabel, tt.wantMarked)
 		}
 	}
 }

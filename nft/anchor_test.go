@@ -22,20 +22,19 @@ func TestAnchorLine(t *testing.T) {
 		tag    Tag
 		line   string
 	}{
-		{"inet", Tag{Label: 126}, "ct label 126 accept"},
-		{"inet", Tag{Label: 0}, "ct label 0 accept"},
-		{"inet", Tag{Mark: 0x200, Mask: 0x300}, "ct mark & 0x00000300 == 0x00000200 accept"},
-		{"inet", Tag{Mark: 0x200, Mask: ^uint32(0)}, "ct mark 0x00000200 accept"},
-		{"ip", Tag{Label: 126}, "ct label 126 accept"},
-		{"ip6", Tag{Label: 126}, "ct label 126 accept"},
+		{"inet", tag126, "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"},
+		{"inet", Tag{Label: 0, Mark: 1}, "ct label 0 meta mark & 0x00000001 == 0x00000001 accept"},
+		{"ip", tag126, "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"},
+		{"ip6", tag126, "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"},
 	} {
 		t.Run(tt.family+" "+tt.line, func(t *testing.T) {
 			inNamespace(t)
 			load(t, strings.Replace(base, "%s", tt.family, 1))
 			before := nft(t, "list", "ruleset")
-			for _, chain := range []string{"forward", "output"} {
-				nft(t, "insert", "rule", tt.family, "filter", chain, tt.line+` comment "inserted by ftpalg"`)
+			if got := tt.tag.Line(); got != tt.line {
+				t.Errorf("Line = %q, want %q", got, tt.line)
 			}
+			load(t, AnchorText(tt.family+" filter", []string{"forward", "output"}, tt.tag))
 			want, wantCode := nft(t, "list", "ruleset"), nft(t, "--debug=netlink", "list", "ruleset")
 
 			inNamespace(t)
@@ -73,9 +72,9 @@ func TestAnchorLine(t *testing.T) {
 func TestAnchorOfEarlierProcess(t *testing.T) {
 	inNamespace(t)
 	load(t, operator)
-	anchor(t, "inet filter", []string{"forward"}, Tag{Label: 126}).Close()
+	anchor(t, "inet filter", []string{"forward"}, tag126).Close()
 	left := nft(t, "list", "ruleset")
-	a, err := OpenAnchor("inet filter", []string{"forward"}, Tag{Label: 126})
+	a, err := OpenAnchor("inet filter", []string{"forward"}, tag126)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +87,9 @@ func TestAnchorOfEarlierProcess(t *testing.T) {
 	}
 
 	nft(t, "insert", "rule", "inet", "filter", "forward", `ct label 126 accept comment "ftpalg"`)
-	nft(t, "insert", "rule", "inet", "filter", "forward", `ct label 126 accept comment "inserted by ftpalg"`)
-	b := anchor(t, "inet filter", []string{"forward"}, Tag{Label: 7})
+	b := anchor(t, "inet filter", []string{"forward"}, Tag{Label: 7, Mark: 0x01000000})
 	got := nft(t, "list", "ruleset")
-	if strings.Count(got, "inserted by ftpalg") != 1 || !strings.Contains(got, `ct label 7 accept comment "inserted by ftpalg"`) {
+	if strings.Count(got, "inserted by ftpalg") != 1 || !strings.Contains(got, "ct label 7 meta") {
 		t.Errorf("with another label there is\n%s", got)
 	}
 	if err := b.Remove(); err != nil {
@@ -111,7 +109,7 @@ func TestAnchorMissing(t *testing.T) {
 		{"ip filter", "forward", "there is no nft table ip filter"},
 		{"inet filter", "FORWARD", "there is no chain FORWARD in nft table inet filter"},
 	} {
-		a, err := OpenAnchor(tt.table, []string{tt.chain}, Tag{Label: 126})
+		a, err := OpenAnchor(tt.table, []string{tt.chain}, tag126)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,15 +126,15 @@ func TestAnchorMissing(t *testing.T) {
 		a.Close()
 	}
 	for _, table := range []string{"filter", "inet", "inet ", "arp filter", "inet filter x", ""} {
-		if _, err := OpenAnchor(table, []string{"forward"}, Tag{Label: 126}); err == nil {
+		if _, err := OpenAnchor(table, []string{"forward"}, tag126); err == nil {
 			t.Errorf("table %q: no error", table)
 		}
 	}
-	if _, err := OpenAnchor("inet filter", nil, Tag{Label: 126}); err == nil {
+	if _, err := OpenAnchor("inet filter", nil, tag126); err == nil {
 		t.Error("no chain: no error")
 	}
-	if _, err := OpenAnchor("inet filter", []string{"forward"}, Tag{Label: 128}); err == nil {
-		t.Error("label 128: no error")
+	if _, err := OpenAnchor("inet filter", []string{"forward"}, Tag{Label: 127, Mark: 1}); err == nil {
+		t.Error("label 127: no error")
 	}
 }
 
@@ -179,7 +177,7 @@ func quiet(t *testing.T, reports <-chan error) {
 func TestAnchorWatch(t *testing.T) {
 	inNamespace(t)
 	load(t, operator)
-	a := anchor(t, "inet filter", []string{"forward"}, Tag{Label: 126})
+	a := anchor(t, "inet filter", []string{"forward"}, tag126)
 	want := nft(t, "list", "ruleset")
 	reports := watch(t, a)
 	quiet(t, reports)
@@ -226,58 +224,60 @@ func TestAnchorWatch(t *testing.T) {
 	}
 }
 
+// A line accepts what bears the tag if it asks for no more, in whatever words.
 func TestAccepts(t *testing.T) {
-	label, mark := Tag{Label: 126}, Tag{Mark: 0x200, Mask: 0x300}
-	whole := Tag{Mark: 0x200, Mask: ^uint32(0)}
+	const none, both, labelAlone, markAlone = 0, 1, 2, 3
 	for _, tt := range []struct {
-		tag  Tag
 		rule string
-		want bool
+		want int
 	}{
-		{label, "ct label 126 accept", true},
-		{label, "ct label 126 counter accept comment \"mine\"", true},
-		{label, "ct state new ct label 126 accept", true},
-		{label, "meta l4proto tcp ct label 126 log accept", true},
-		{label, "jump other", true},
-		{label, "goto other", true},
-		{label, "ct state vmap { new : jump other }", false}, // not seen
-		{label, "ct label 125 accept", false},
-		{label, "ct label != 126 accept", false},
-		{label, "ct label 126 drop", false},
-		{label, "ct label 126 counter", false},
-		{label, "ct label set 126 accept", false},
-		{label, "ct mark 126 accept", false},
-		{label, "accept", false},
-		{label, "ct state established accept", false},
-		{mark, "ct mark & 0x300 == 0x200 accept", true},
-		{mark, "ct mark & 0x200 == 0x200 accept", true},
-		{mark, "ct mark & 0x200 != 0 accept", true},
-		{mark, "ct mark & 0x100 == 0 accept", true},
-		{mark, "ct mark & 0x300 == 0x300 accept", false},
-		{mark, "ct mark & 0x700 == 0x200 accept", false}, // 0x400 is not ours
-		{mark, "ct mark 0x200 accept", false},
-		{mark, "ct mark & 0x200 == 0 accept", false},
-		{mark, "ct mark set 0x200 accept", false},
-		{mark, "meta mark & 0x300 == 0x200 accept", false},
-		{whole, "ct mark 0x200 accept", true},
-		{whole, "ct mark != 0 accept", true},
-		{whole, "ct mark 0x201 accept", false},
+		{"ct label 126 meta mark & 0x01000000 == 0x01000000 accept", both},
+		{"meta mark & 0x01000000 == 0x01000000 ct label 126 accept", both},
+		{"ct label 126 meta mark & 0x01000000 != 0 accept", both},
+		{"ct label 126 meta mark & 0x01000000 == 0x01000000 counter accept comment \"mine\"", both},
+		{"ct state new ct label 126 meta mark & 0x01000000 == 0x01000000 accept", both},
+		{"meta l4proto tcp ct label 126 log meta mark & 0x01000000 == 0x01000000 log accept", both},
+		{"ct label 126 meta mark & 0x01000000 == 0x01000000 meta mark set meta mark | 2 accept", both},
+		{"jump other", both},
+		{"goto other", both},
+		{"ct label 126 accept", labelAlone},
+		{"ct label 126 ct mark set meta mark accept", labelAlone},
+		{"meta mark & 0x01000000 == 0x01000000 accept", markAlone},
+		{"meta mark & 0x01000000 != 0 accept", markAlone},
+		{"ct state vmap { new : jump other }", none}, // not seen
+		{"ct label 125 accept", none},
+		{"ct label 125 meta mark & 0x01000000 == 0x01000000 accept", none},
+		{"ct label 126 meta mark & 0x02000000 == 0x02000000 accept", none},
+		{"ct label 126 meta mark & 0x03000000 == 0x01000000 accept", none}, // 0x02000000 is not ours
+		{"ct label 126 meta mark & 0x01000000 == 0 accept", none},
+		{"ct label 126 meta mark 0x01000000 accept", none}, // other bits are others'
+		{"ct label != 126 accept", none},
+		{"ct label 126 drop", none},
+		{"ct label 126 counter", none},
+		{"ct label set 126 accept", none},
+		{"meta mark set meta mark | 0x01000000 accept", none},
+		{"ct mark & 0x01000000 == 0x01000000 accept", none},
+		{"accept", none},
+		{"ct state established accept", none},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			inNamespace(t)
 			load(t, `table inet filter {
-				chain other { `+tt.tag.String()+` accept; jump more; }
+				chain other { `+tag126.Line()+`; jump more; }
 				chain more { counter; }
 				chain forward { type filter hook forward priority 7; policy drop; tcp dport 21 accept; `+tt.rule+`; }
 				chain plain { }
 			}`)
-			a, err := OpenAnchor("inet filter", []string{"plain", "forward"}, tt.tag)
+			a, err := OpenAnchor("inet filter", []string{"plain", "forward"}, tag126)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer a.Close()
 			got, err := a.Accepts()
-			want := []Chain{{Name: "plain"}, {Name: "forward", Hook: "forward", Priority: 7, Accepts: tt.want}}
+			want := []Chain{{Name: "plain"}, {
+				Name: "forward", Hook: "forward", Priority: 7,
+				Accepts: tt.want != none, LabelAlone: tt.want == labelAlone,
+			}}
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v, -want +got:\n%s", err, diff)
 			}
@@ -287,8 +287,34 @@ func TestAccepts(t *testing.T) {
 
 func TestBetween(t *testing.T) {
 	for priority, want := range map[int]bool{-150: false, -10: false, -9: true, 0: true, 9: true, 10: false, 50: false} {
-		if got := (Chain{Priority: priority}).Between(); got != want {
+		if got := (Chain{Priority: priority}).Between(0, 0); got != want {
 			t.Errorf("priority %d: %v, want %v", priority, got, want)
 		}
+	}
+	if c := (Chain{Priority: 10}); !c.Between(-10, 11) || c.Between(10, 11) {
+		t.Error("other priorities of ours are not regarded")
+	}
+}
+
+// What an earlier version inserted accepts on the label alone, and is replaced.
+func TestAnchorReplacesOldLine(t *testing.T) {
+	inNamespace(t)
+	load(t, operator)
+	nft(t, "insert", "rule", "inet", "filter", "forward", `ct label 126 accept comment "inserted by ftpalg"`)
+	nft(t, "insert", "rule", "inet", "filter", "forward", `ct label 126 accept comment "mine"`)
+	a, err := OpenAnchor("inet filter", []string{"forward"}, tag126)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if inserted, err := a.Ensure(); !inserted || err != nil {
+		t.Errorf("Ensure = %v, %v", inserted, err)
+	}
+	got := nft(t, "list", "chain", "inet", "filter", "forward")
+	if strings.Count(got, anchorComment) != 1 || !strings.Contains(got, tag126.Line()+` comment "`+anchorComment) {
+		t.Errorf("there is\n%s", got)
+	}
+	if !strings.Contains(got, `ct label 126 accept comment "mine"`) {
+		t.Errorf("the operator's own line is gone:\n%s", got)
 	}
 }

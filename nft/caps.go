@@ -17,6 +17,8 @@ var (
 	ErrNoTables = errors.New("this kernel has no nf_tables")
 	// ErrNoQueue: control connections cannot be diverted.
 	ErrNoQueue = errors.New("this kernel has neither the nft queue statement (CONFIG_NFT_QUEUE) nor the xtables target NFQUEUE")
+	// ErrNoCount: what is admitted under TLS could not be bounded.
+	ErrNoCount = errors.New("this kernel cannot count the connections of a client (CONFIG_NFT_CONNLIMIT), which ftps_ports needs")
 	// ErrInUse: the table belongs to a living process.
 	ErrInUse = errors.New("another ftpalg runs here: the nft table inet ftpalg has an owner")
 )
@@ -28,11 +30,13 @@ type Caps struct {
 	Queue       bool // the queue statement; otherwise the xtables target serves
 	InnerHeader bool // @ih, the payload of a segment (5.16); otherwise pure ACKs are diverted too
 	Destroy     bool // taking away what is not there is no error (6.3)
+	Log         bool // the log statement with a group; otherwise near misses are not heard
+	Count       bool // the ct count statement; otherwise Config.FTPS is refused
 }
 
 // Probe asks the kernel what it can do, which takes about a tenth of a second. It
-// leaves everything as it is: each question is a transaction that cannot be committed. The error is ErrPermission, ErrNoTables
-// or ErrNoQueue, or names what the kernel lacks.
+// leaves everything as it is: each question is a transaction that cannot be committed. The
+// error is ErrPermission, ErrNoTables or ErrNoQueue, or names what the kernel lacks.
 func Probe() (Caps, error) {
 	conn, err := nftables.New(nftables.AsLasting())
 	if err != nil {
@@ -66,6 +70,8 @@ func Probe() (Caps, error) {
 		Persist:     can(nftables.TableFlagOwner | nftables.TableFlagPersist),
 		Queue:       can(0, queue(cfg, Caps{Queue: true})),
 		InnerHeader: can(0, hasPayload),
+		Log:         can(0, log("probe", cfg)),
+		Count:       can(0, count(maxFTPS)),
 	}
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
 	caps.Destroy = try(conn, 0, nil) == nil
@@ -95,6 +101,4 @@ func try(conn *nftables.Conn, flags nftables.TableFlags, r rule) error {
 }
 
 // oneSYN is true once a day: see element.
-var oneSYN = statement{text: "limit rate 1/day burst 1 packets", exprs: []expr.Any{
-	&expr.Limit{Type: expr.LimitTypePkts, Rate: 1, Unit: expr.LimitTimeDay, Burst: 1},
-}}
+var oneSYN = limit(1, "day", expr.LimitTimeDay, 1)

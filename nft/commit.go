@@ -61,38 +61,69 @@ func (t *Table) commit(ops []alg.Op) (failed uint32, err error) {
 // change writes the messages of one operation. Its last message is acknowledged if
 // the operation is the last one.
 func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
-	var e element
-	switch op.Kind {
-	case alg.OpOpen, alg.OpClose:
-		if err := e.pinhole(op.Pinhole, t.cfg); err != nil {
-			return err
-		}
-	case alg.OpRelease:
-		if err := e.flow(op.Flow); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("operation %d: %w", op.Kind, unix.EINVAL)
-	}
 	var ack uint16
 	if last {
 		ack = unix.NLM_F_ACK
 	}
+	var e element
 	switch op.Kind {
-	case alg.OpOpen:
-		// A time-out of 0 would be none at all.
-		if op.Timeout < time.Millisecond {
-			return fmt.Errorf("time-out %v: %w", op.Timeout, unix.EINVAL)
-		}
-		// Only from Linux 6.12 on does adding refresh the time-out of an element that is there.
-		t.remove(&e, seq, 0)
-		e.timeout = op.Timeout
-		t.add(&e, seq, ack)
+	case alg.OpOpen, alg.OpClose:
+		return t.changePinhole(op, seq, ack)
 	case alg.OpRelease:
+		if err := e.flow(setReleased, op.Flow); err != nil {
+			return err
+		}
 		t.add(&e, seq, ack)
-	default:
+		return nil
+	case alg.OpWatch:
+		if err := e.flow(setWatched, op.Flow); err != nil || !t.caps.InnerHeader {
+			return err
+		}
+		return t.put(&e, op.Timeout, seq, ack)
+	case alg.OpAdmit, alg.OpRevoke:
+		if err := e.admitted(op.Range, t.ftps); err != nil {
+			return err
+		}
+		if op.Kind == alg.OpAdmit {
+			return t.put(&e, op.Timeout, seq, ack)
+		}
 		t.remove(&e, seq, ack)
+		return nil
 	}
+	return fmt.Errorf("operation %d: %w", op.Kind, unix.EINVAL)
+}
+
+// changePinhole opens or closes a pinhole. Its transfer is given twice the time, as it may
+// begin in the last moment of the pinhole's, and its SYN be repeated after that.
+func (t *Table) changePinhole(op *alg.Op, seq uint32, ack uint16) error {
+	var e, transfer element
+	if err := e.pinhole(op.Pinhole, t.active); err != nil {
+		return err
+	}
+	if err := transfer.transfer(op.Pinhole); err != nil {
+		return err
+	}
+	if op.Kind == alg.OpClose {
+		t.remove(&e, seq, 0)
+		t.remove(&transfer, seq, ack)
+		return nil
+	}
+	if err := t.put(&e, op.Timeout, seq, 0); err != nil {
+		return err
+	}
+	return t.put(&transfer, 2*op.Timeout, seq, ack)
+}
+
+// put adds the element with a fresh time-out, whether it is there or not: adding alone
+// does that only from Linux 6.12 on.
+func (t *Table) put(e *element, timeout time.Duration, seq uint32, ack uint16) error {
+	// A time-out of 0 would be none at all.
+	if timeout < time.Millisecond {
+		return fmt.Errorf("time-out %v: %w", timeout, unix.EINVAL)
+	}
+	t.remove(e, seq, 0)
+	e.timeout = timeout
+	t.add(e, seq, ack)
 	return nil
 }
 
@@ -121,7 +152,7 @@ func (t *Table) Unused(p alg.Pinhole) (bool, error) {
 		return false, errClosed
 	}
 	var e element
-	err := e.pinhole(p, t.cfg)
+	err := e.pinhole(p, t.active)
 	if err == nil {
 		seq := t.seq
 		t.seq++
@@ -145,6 +176,10 @@ func describe(op alg.Op) string {
 		return "opening " + describePinhole(op.Pinhole)
 	case alg.OpClose:
 		return "closing " + describePinhole(op.Pinhole)
+	case alg.OpAdmit:
+		return fmt.Sprintf("admitting %v to %v ports %v", op.Range.Client, op.Range.Server, op.Range.Ports)
+	case alg.OpRevoke:
+		return fmt.Sprintf("revoking %v to %v ports %v", op.Range.Client, op.Range.Server, op.Range.Ports)
 	}
 	return fmt.Sprintf("releasing control connection %v to %v", op.Flow.Client, op.Flow.Server)
 }

@@ -12,11 +12,11 @@ import (
 
 var (
 	active4 = alg.Pinhole{
-		Mode: alg.Active, Source: netip.MustParseAddr("10.2.5.5"), SourcePort: 20,
+		Mode: alg.Active, Source: netip.MustParseAddr("10.2.5.5"), SourcePorts: port20,
 		Dest: netip.MustParseAddrPort("10.1.4.4:46197"),
 	}
 	active6 = alg.Pinhole{
-		Mode: alg.Active, Source: netip.MustParseAddr("fd00:2::5"), SourcePort: 20,
+		Mode: alg.Active, Source: netip.MustParseAddr("fd00:2::5"), SourcePorts: port20,
 		Dest: netip.MustParseAddrPort("[fd00:1::4]:46197"),
 	}
 	passive4 = alg.Pinhole{
@@ -100,10 +100,17 @@ func TestOpenAndClose(t *testing.T) {
 			if got := elements(t, tt.set); got != want {
 				t.Errorf("set %s has %q, want %q", tt.set, got, want)
 			}
+			transfers := setTransfers + tt.set[len(tt.set)-1:]
+			want = strings.Replace(tt.want, " . 20", "", 1) + " timeout 1m"
+			if got := elements(t, transfers); got != want {
+				t.Errorf("set %s has %q, want %q", transfers, got, want)
+			}
 			commit(t, table, closed(tt.pinhole), closed(tt.pinhole))
 			wantUnused(t, table, tt.pinhole, false)
-			if got := elements(t, tt.set); got != "" {
-				t.Errorf("set %s has %q after the close", tt.set, got)
+			for _, set := range []string{tt.set, transfers} {
+				if got := elements(t, set); got != "" {
+					t.Errorf("set %s has %q after the close", set, got)
+				}
 			}
 		}
 	})
@@ -113,14 +120,42 @@ func TestOpenAndClose(t *testing.T) {
 func TestOpenAnySourcePort(t *testing.T) {
 	inNamespace(t)
 	cfg := defaults()
-	cfg.SourcePort = 0
+	cfg.SourcePorts = []alg.Ports{{}}
 	table := install(t, cfg, probe(t))
 	p := active4
-	p.SourcePort = 0
+	p.SourcePorts = alg.Ports{}
 	commit(t, table, opened(p))
 	wantUnused(t, table, p, true)
 	if got := elements(t, "activeany4"); !strings.HasPrefix(got, "10.2.5.5 . 10.1.4.4 . 46197 ") {
 		t.Errorf("set activeany4 has %q", got)
+	}
+}
+
+// Each range of source ports has a set of its own, and single ports have one together.
+func TestOpenBySourcePorts(t *testing.T) {
+	inNamespace(t)
+	cfg := defaults()
+	low, port21 := alg.Ports{First: 1, Last: 1023}, alg.Ports{First: 21, Last: 21}
+	cfg.SourcePorts = []alg.Ports{low, port20, {}, port21}
+	table := install(t, cfg, probe(t))
+	for _, tt := range []struct {
+		ports     alg.Ports
+		set, want string
+	}{
+		{port20, "active4", "10.2.5.5 . 20 . 10.1.4.4 . 46197 "},
+		{port21, "active4", "10.2.5.5 . 21 . 10.1.4.4 . 46197 "},
+		{low, "active1to1023_4", "10.2.5.5 . 10.1.4.4 . 46197 "},
+		{alg.Ports{}, "activeany4", "10.2.5.5 . 10.1.4.4 . 46197 "},
+	} {
+		p := active4
+		p.SourcePorts = tt.ports
+		commit(t, table, opened(p))
+		wantUnused(t, table, p, true)
+		if got := elements(t, tt.set); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("set %s has %q, want %q", tt.set, got, tt.want)
+		}
+		commit(t, table, closed(p))
+		wantUnused(t, table, p, false)
 	}
 }
 

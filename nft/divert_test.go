@@ -13,8 +13,8 @@ import (
 	"github.com/ftpalg/ftpalg/alg"
 )
 
-// The dialogue is diverted from the SYN/ACK to the FIN of both sides, on one queue, and
-// pure ACKs are not. A released connection is left alone, until a new one takes its
+// The dialogue is diverted from the SYN to the FIN of both sides, on one queue, and
+// pure ACKs are not. Of a released connection the end alone is, until a new one takes its
 // place.
 func TestDivert(t *testing.T) {
 	for _, flow := range []alg.Flow{control4, control6} {
@@ -37,7 +37,7 @@ func TestDivert(t *testing.T) {
 			}
 
 			c := n.client.dial(t, flow.Client, flow.Server, true)
-			segs := l.want(t, "handshake", "21>50000 flags 0x12 payload 0")
+			segs := l.want(t, "handshake", "50000>21 flags 0x2 payload 0", "21>50000 flags 0x12 payload 0")
 			echo(t, c)
 			segs = append(segs, l.want(t, "echo", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")...)
 
@@ -46,7 +46,7 @@ func TestDivert(t *testing.T) {
 			l.want(t, "released")
 			released(true)
 			c.Close()
-			l.want(t, "released, and its end")
+			l.want(t, "released, and its end", "50000>21 flags 0x11 payload 0", "21>50000 flags 0x11 payload 0")
 			for _, s := range segs {
 				if s.queue != segs[0].queue {
 					t.Errorf("%v came to queue %d, the handshake to %d", s, s.queue, segs[0].queue)
@@ -55,7 +55,8 @@ func TestDivert(t *testing.T) {
 
 			commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: flow})
 			c = n.client.dial(t, flow.Client, flow.Server, true)
-			l.want(t, "a new connection between the same ends", "21>50000 flags 0x12 payload 0")
+			l.want(t, "a new connection between the same ends",
+				"50000>21 flags 0x2 payload 0", "21>50000 flags 0x12 payload 0")
 			released(false)
 			echo(t, c)
 			l.want(t, "its echo", "50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
@@ -82,6 +83,72 @@ func TestQueues(t *testing.T) {
 	}
 }
 
+// A SYN that conntrack does not call new may be anybody's: it is not diverted, and a
+// released connection stays released.
+func TestForgedSYN(t *testing.T) {
+	for _, inner := range []bool{true, false} {
+		for _, flow := range []alg.Flow{control4, control6} {
+			t.Run(fmt.Sprintf("@ih=%v %v", inner, flow.Client), func(t *testing.T) {
+				n, table := newGateway(t, func(_ *Config, caps *Caps) { caps.InnerHeader = caps.InnerHeader && inner })
+				n.gateway.load(t, "insert rule inet filter forward ct state invalid accept") // as the server's is
+				l := newListener(t, n.gateway, table.cfg)
+				n.server.listen(t, flow.Server)
+				c := n.client.dial(t, flow.Client, flow.Server, true)
+				echo(t, c)
+				passed := n.gateway.counts(t, "passed", "hook forward priority 50",
+					"tcp flags & (fin|syn|rst|ack) == syn ct state != new", "drop")
+				forge := func(what string) {
+					t.Helper()
+					l.take()
+					for _, data := range [][]byte{nil, []byte("USER x\r\n")} {
+						n.client.send(t, flow.Client, flow.Server, 12345, syn, data...)
+						n.server.send(t, flow.Server, flow.Client, 12345, syn, data...)
+					}
+					l.want(t, what)
+					wantCount(t, what+": what the operator accepted", passed, 4)
+				}
+				forge("forged SYNs of both ends")
+				commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: flow})
+				forge("after the release")
+				n.gateway.do(t, func() {
+					set := "released4"
+					if flow.Client.Addr().Is6() {
+						set = "released6"
+					}
+					if elements(t, set) == "" {
+						t.Error("the connection is released no longer")
+					}
+				})
+			})
+		}
+	}
+}
+
+// A SYN is diverted as often as it comes, while it has no answer, and with what it brings.
+func TestDivertSYN(t *testing.T) {
+	n, table := newGateway(t, func(*Config, *Caps) {})
+	l := newListener(t, n.gateway, table.cfg)
+	n.server.silence(t)
+	n.client.syn(t, control4.Client, control4.Server, 1)
+	n.client.syn(t, control4.Client, control4.Server, 2)
+	n.client.send(t, control4.Client, control4.Server, 3, syn, 'U', 'S', 'E', 'R')
+	l.want(t, "SYNs", "50000>21 flags 0x2 payload 0", "50000>21 flags 0x2 payload 0", "50000>21 flags 0x2 payload 4")
+}
+
+// expires returns what is left of the time of a set's only element.
+func (h *host) expires(t *testing.T, set string) time.Duration {
+	t.Helper()
+	var list string
+	h.do(t, func() { list = nft(t, "list", "set", "inet", "ftpalg", set) })
+	_, left, _ := strings.Cut(list, "expires ")
+	left, _, _ = strings.Cut(left, " ")
+	d, err := time.ParseDuration(left)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, list)
+	}
+	return d
+}
+
 // A packet of a released connection starts its hour anew.
 func TestReleasedIsRefreshed(t *testing.T) {
 	n, table := newGateway(t, func(*Config, *Caps) {})
@@ -90,17 +157,7 @@ func TestReleasedIsRefreshed(t *testing.T) {
 	c := n.client.dial(t, control4.Client, control4.Server, true)
 	echo(t, c)
 	l.take()
-	expires := func() time.Duration {
-		var list string
-		n.gateway.do(t, func() { list = nft(t, "list", "set", "inet", "ftpalg", "released4") })
-		_, left, _ := strings.Cut(list, "expires ")
-		left, _, _ = strings.Cut(left, " ")
-		d, err := time.ParseDuration(left)
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, list)
-		}
-		return d
-	}
+	expires := func() time.Duration { return n.gateway.expires(t, "released4") }
 	commit(t, table, alg.Op{Kind: alg.OpRelease, Flow: control4})
 	time.Sleep(500 * time.Millisecond)
 	silent := expires()
@@ -156,7 +213,7 @@ func TestDivertNoClientFromControlPort(t *testing.T) {
 
 	n.server.listen(t, control4.Server)
 	echo(t, n.client.dial(t, port(control4.Client, 21), control4.Server, true))
-	l.want(t, "from port 21 to port 21", "21>21 flags 0x12 payload 0",
+	l.want(t, "from port 21 to port 21", "21>21 flags 0x2 payload 0", "21>21 flags 0x12 payload 0",
 		"21>21 flags 0x10 payload 5", "21>21 flags 0x10 payload 5")
 }
 
@@ -212,7 +269,7 @@ func TestSingleHost(t *testing.T) {
 	n.server.listen(t, control4.Server)
 	c := n.client.dial(t, control4.Client, control4.Server, true)
 	echo(t, c)
-	l.want(t, "control connection", "21>50000 flags 0x12 payload 0",
+	l.want(t, "control connection", "50000>21 flags 0x2 payload 0", "21>50000 flags 0x12 payload 0",
 		"50000>21 flags 0x10 payload 5", "21>50000 flags 0x10 payload 5")
 
 	for _, p := range []alg.Pinhole{active4, active6, passive4, passive6} {
@@ -220,7 +277,7 @@ func TestSingleHost(t *testing.T) {
 		if p.Mode == alg.Passive {
 			src, dst = n.client, n.server
 		}
-		from := netip.AddrPortFrom(p.Source, p.SourcePort)
+		from := netip.AddrPortFrom(p.Source, p.SourcePorts.First)
 		dst.listen(t, p.Dest)
 		src.dial(t, from, p.Dest, false)
 		commit(t, table, opened(p))

@@ -62,26 +62,46 @@ func mustMarshal(e expr.Any) []byte {
 	return b
 }
 
-// pinhole names the pinhole's element.
-func (e *element) pinhole(p alg.Pinhole, cfg Config) error {
-	name := setPassive
-	if p.Mode == alg.Active {
-		name = activeSet(cfg)
-	}
-	port, known := p.SourcePorts.Single()
-	if exact := name == setActive; name != setPassive && exact != known {
-		return fmt.Errorf("source port %v is not what the table was made for: %w", p.SourcePorts, unix.EINVAL)
-	}
+// pinhole names the pinhole's element. The error is EINVAL where there is no set for it.
+func (e *element) pinhole(p alg.Pinhole, active []rangeSet) error {
 	e.once = true
-	return e.name(name, p.Source, port, p.Dest)
+	if p.Mode == alg.Passive {
+		if !p.SourcePorts.Any() {
+			return fmt.Errorf("source port %v in passive mode: %w", p.SourcePorts, unix.EINVAL)
+		}
+		return e.name(setPassive, p.Source, 0, p.Dest)
+	}
+	for _, s := range active {
+		if s.ports == p.SourcePorts {
+			port := uint16(0)
+			if s.name == setActive {
+				port = p.SourcePorts.First
+			}
+			return e.name(s.name, p.Source, port, p.Dest)
+		}
+	}
+	return fmt.Errorf("source port %v is none that the table was made for: %w", p.SourcePorts, unix.EINVAL)
 }
 
-// flow names the element of a released control connection.
-func (e *element) flow(f alg.Flow) error {
-	return e.name(setReleased, f.Client.Addr(), f.Client.Port(), f.Server)
+// transfer names the element that says that the pinhole's transfer lives.
+func (e *element) transfer(p alg.Pinhole) error { return e.name(setTransfers, p.Source, 0, p.Dest) }
+
+// admitted names the element of what is admitted under TLS.
+func (e *element) admitted(r alg.Range, ftps []rangeSet) error {
+	for _, s := range ftps {
+		if s.ports == r.Ports {
+			return e.name(s.name, r.Client, 0, netip.AddrPortFrom(r.Server, 0))
+		}
+	}
+	return fmt.Errorf("port %v is none that the table was made for: %w", r.Ports, unix.EINVAL)
 }
 
-// name sets the key: source, source port if there is one, destination, its port.
+// flow names the element of a control connection.
+func (e *element) flow(set string, f alg.Flow) error {
+	return e.name(set, f.Client.Addr(), f.Client.Port(), f.Server)
+}
+
+// name sets the key: source and destination, each with its port unless that is 0.
 func (e *element) name(set string, src netip.Addr, sport uint16, dst netip.AddrPort) error {
 	e.set, e.family = set, "4"
 	switch {
@@ -96,7 +116,9 @@ func (e *element) name(set string, src netip.Addr, sport uint16, dst netip.AddrP
 		e.port(sport)
 	}
 	e.addr(dst.Addr())
-	e.port(dst.Port())
+	if dst.Port() != 0 {
+		e.port(dst.Port())
+	}
 	return nil
 }
 

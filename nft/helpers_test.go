@@ -9,13 +9,20 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/alg"
+)
+
+var (
+	port20 = alg.Ports{First: 20, Last: 20}
+	tag126 = Tag{Label: 126, Mark: 0x01000000}
 )
 
 // defaults is the table of an empty configuration file.
 func defaults() Config {
 	return Config{
 		Ports: []uint16{21}, Hooks: []string{"forward"}, Queue: 21000, Workers: 2,
-		Bypass: true, Tag: Tag{Label: 126}, SourcePort: 20,
+		Bypass: true, Tag: tag126, SourcePorts: []alg.Ports{port20},
 	}
 }
 

@@ -9,16 +9,24 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 var update = flag.Bool("update", false, "write the files in testdata anew")
 
 // variants are the tables that the golden files show.
 var variants = map[string]func(*Config){
-	"defaults":    func(*Config) {},
-	"mark":        func(c *Config) { c.Tag = Tag{Mark: 0x200, Mask: 0x300} },
-	"whole_mark":  func(c *Config) { c.Tag = Tag{Mark: 0x21, Mask: 0xffffffff} },
-	"any_port":    func(c *Config) { c.SourcePort = 0 },
+	"defaults": func(*Config) {},
+	"tag":      func(c *Config) { c.Tag = Tag{Label: 7, Mark: 0x80} },
+	"any_port": func(c *Config) { c.SourcePorts = []alg.Ports{{}} },
+	"source_ports": func(c *Config) {
+		c.SourcePorts = []alg.Ports{{}, {First: 1, Last: 1023}, port20, {First: 21, Last: 21}, port20}
+	},
+	"ftps": func(c *Config) {
+		c.SourcePorts, c.FTPS = nil, []alg.Ports{{First: 50000, Last: 50100}, {First: 990, Last: 990}, {}}
+	},
+	"placed":      func(c *Config) { c.Before, c.After, c.Group = -20, 30, 7 },
 	"single_host": func(c *Config) { c.Hooks = []string{"input", "output"} },
 	"ports":       func(c *Config) { c.Ports, c.SetSize = []uint16{2121, 21, 2121}, 1000 },
 	"drop":        func(c *Config) { c.Bypass, c.Workers = false, 1 },
@@ -55,13 +63,13 @@ func TestInstallGolden(t *testing.T) {
 // listing, and the same instructions for the kernel.
 func TestTextIsWhatIsInstalled(t *testing.T) {
 	for name, change := range variants {
-		for _, inner := range []bool{true, false} {
+		for _, all := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
 				inNamespace(t)
 				cfg := defaults()
 				change(&cfg)
 				caps := probe(t)
-				caps.InnerHeader = caps.InnerHeader && inner
+				caps.InnerHeader, caps.Log = caps.InnerHeader && all, caps.Log && all
 				install(t, cfg, caps)
 				wantText, wantCode := normal(cfg, listing(t, cfg)), code(t)
 
@@ -106,7 +114,7 @@ func code(t *testing.T) string {
 
 // The text of the defaults, for its reader.
 func TestTextGolden(t *testing.T) {
-	got := Text(defaults(), Caps{Owner: true, InnerHeader: true})
+	got := Text(defaults(), Caps{Owner: true, InnerHeader: true, Log: true, Count: true})
 	file := filepath.Join("testdata", "rules.txt")
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -170,10 +178,12 @@ func TestConfigCheck(t *testing.T) {
 		"unknown hook":     func(c *Config) { c.Hooks = []string{"prerouting"} },
 		"no queue":         func(c *Config) { c.Workers = 0 },
 		"queue above":      func(c *Config) { c.Queue, c.Workers = 65535, 2 },
-		"label above":      func(c *Config) { c.Tag = Tag{Label: 128} },
-		"mark out of mask": func(c *Config) { c.Tag = Tag{Mark: 0x300, Mask: 0x200} },
-		"mark of all":      func(c *Config) { c.Tag = Tag{Mask: 0x200} },
-		"mark, no mask":    func(c *Config) { c.Tag = Tag{Mark: 0x200} },
+		"label above":      func(c *Config) { c.Tag.Label = 127 }, // there is no next one
+		"no mark":          func(c *Config) { c.Tag.Mark = 0 },
+		"mark of two bits": func(c *Config) { c.Tag.Mark = 0x300 },
+		"ports from 0 on":  func(c *Config) { c.SourcePorts = []alg.Ports{{Last: 20}} },
+		"ports backwards":  func(c *Config) { c.FTPS = []alg.Ports{{First: 21, Last: 20}} },
+		"in wrong order":   func(c *Config) { c.Before, c.After = 5, 5 },
 	} {
 		cfg := defaults()
 		change(&cfg)

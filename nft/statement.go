@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
@@ -60,83 +59,6 @@ func (r rule) exprs() []expr.Any {
 	return exprs
 }
 
-// field is a part of a packet's headers.
-type field struct {
-	text   string
-	proto  protocol
-	base   expr.PayloadBase
-	offset uint32
-	typ    nftables.SetDatatype
-}
-
-var (
-	tcpSport = field{"tcp sport", tcp, expr.PayloadBaseTransportHeader, 0, nftables.TypeInetService}
-	tcpDport = field{"tcp dport", tcp, expr.PayloadBaseTransportHeader, 2, nftables.TypeInetService}
-)
-
-// key is a concatenation of fields: what a set is searched for.
-type key []field
-
-// text returns the concatenation in nft syntax: "ip saddr . tcp dport".
-func (k key) text() string {
-	names := make([]string, len(k))
-	for i, f := range k {
-		names[i] = f.text
-	}
-	return strings.Join(names, " . ")
-}
-
-// typ returns the type of a set with this key.
-func (k key) typ() nftables.SetDatatype {
-	types := make([]nftables.SetDatatype, len(k))
-	for i, f := range k {
-		types[i] = f.typ
-	}
-	return nftables.MustConcatSetType(types...)
-}
-
-// load puts the fields side by side into registers, each padded to 32 bits.
-func (k key) load() (needs []protocol, exprs []expr.Any) {
-	reg := uint32(unix.NFT_REG32_00)
-	for _, f := range k {
-		needs = append(needs, f.proto)
-		exprs = append(exprs, &expr.Payload{DestRegister: reg, Base: f.base, Offset: f.offset, Len: f.typ.Bytes})
-		reg += (f.typ.Bytes + 3) / 4
-	}
-	return needs, exprs
-}
-
-// in is true of packets whose key is in the set: `tcp dport @ports`.
-func (k key) in(set string) statement {
-	needs, exprs := k.load()
-	return statement{
-		text:  k.text() + " @" + set,
-		needs: needs,
-		exprs: append(exprs, &expr.Lookup{SourceRegister: unix.NFT_REG32_00, SetName: set}),
-	}
-}
-
-// from takes the key of the packet out of the set: `delete @active4 { ip saddr . ... }`.
-// It goes on whether the key was there or not.
-func (k key) from(set string) statement { return k.dynset("delete", opDelete, set) }
-
-// refresh starts the time-out of the packet's key anew: `update @released4 { ... }`.
-func (k key) refresh(set string) statement {
-	return k.dynset("update", unix.NFT_DYNSET_OP_UPDATE, set)
-}
-
-func (k key) dynset(verb string, op uint32, set string) statement {
-	needs, exprs := k.load()
-	return statement{
-		text:  fmt.Sprintf("%s @%s { %s }", verb, set, k.text()),
-		needs: needs,
-		exprs: append(exprs, &expr.Dynset{SrcRegKey: unix.NFT_REG32_00, SetName: set, Operation: op}),
-	}
-}
-
-// opDelete is NFT_DYNSET_OP_DELETE of linux/netfilter/nf_tables.h.
-const opDelete = 2
-
 // The flags of a TCP header.
 const (
 	fin = 1 << iota
@@ -177,13 +99,13 @@ var (
 	// The other two flags are of congestion control (RFC 3168, 6.1.1): a SYN may have them.
 	isSYN    = tcpFlags("tcp flags & (fin|syn|rst|ack) == syn", fin|syn|rst|ack, expr.CmpOpEq, syn)
 	isSYNACK = tcpFlags("tcp flags & (syn|ack) == (syn|ack)", syn|ack, expr.CmpOpEq, syn|ack)
-	hasSYN   = tcpFlags("tcp flags & syn != 0", syn, expr.CmpOpNeq, 0)
 	isEnd    = tcpFlags("tcp flags & (fin|rst) != 0", fin|rst, expr.CmpOpNeq, 0)
 
 	// A flow is new until it was answered: so is a retransmitted SYN. A packet without a
 	// flow is not.
-	isNew  = ctState("ct state new", expr.CtStateBitNEW)
-	noFlow = ctState("ct state invalid,untracked", expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED)
+	isNew         = ctState("ct state new", expr.CtStateBitNEW)
+	isEstablished = ctState("ct state established", expr.CtStateBitESTABLISHED)
+	noFlow        = ctState("ct state invalid,untracked", expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED)
 
 	// The end that opened a connection is its client, whichever port it came from: one
 	// that comes from port 21 is no server's.
@@ -198,7 +120,34 @@ var (
 	}}
 
 	accept = statement{text: "accept", exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}}
+	drop   = statement{text: "drop", exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}}
 )
+
+// limit is true so often, for each element of its own.
+func limit(rate uint64, per string, unit expr.LimitTime, burst uint32) statement {
+	return statement{text: fmt.Sprintf("limit rate %d/%s burst %d packets", rate, per, burst), exprs: []expr.Any{
+		&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: unit, Burst: burst},
+	}}
+}
+
+// count is true of a connection that is among the first n of those that live, for each
+// element of its own.
+func count(n uint32) statement {
+	return statement{text: fmt.Sprintf("ct count %d", n), exprs: []expr.Any{&expr.Connlimit{Count: n}}}
+}
+
+// log copies the packet's headers to the group, if someone listens there.
+func log(prefix string, cfg Config) statement {
+	return statement{text: fmt.Sprintf("log prefix %q group %d snaplen %d", prefix, cfg.group(), logLen), exprs: []expr.Any{
+		&expr.Log{
+			Key:  1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN,
+			Data: []byte(prefix), Group: cfg.group(), Snaplen: logLen,
+		},
+	}}
+}
+
+// logLen is as much of a packet as is logged: its headers.
+const logLen = 128
 
 // gotoChain ends the chain in another.
 func gotoChain(name string) statement {

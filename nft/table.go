@@ -16,10 +16,11 @@ var errClosed = fmt.Errorf("nft table inet %s: %w", tableName, net.ErrClosed)
 // Table is the installed table. It is safe for concurrent use: all calls share the one
 // socket that owns the table, one at a time.
 type Table struct {
-	cfg  Config
-	caps Caps
+	caps         Caps
+	active, ftps []rangeSet // where elements go, by ports
 
 	mu   sync.Mutex
+	cfg  Config
 	conn *nftables.Conn // nil: closed
 	fd   int            // of conn
 	seq  uint32
@@ -29,14 +30,21 @@ type Table struct {
 
 // Install puts the table in place, in one transaction that also takes away what an
 // earlier process left. The error is ErrInUse if the table has another living owner,
-// ErrPermission without CAP_NET_ADMIN, and otherwise wraps the kernel's errno.
+// ErrPermission without CAP_NET_ADMIN, ErrNoCount where Config.FTPS asks for more than the
+// kernel can, and otherwise wraps the kernel's errno.
 //
 // The network namespace is that of the calling thread.
 func Install(cfg Config, caps Caps) (*Table, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("nft table inet %s: %w", tableName, err)
 	}
-	t := &Table{cfg: cfg, caps: caps, in: make([]byte, maxReply), seq: 1}
+	if len(cfg.FTPS) > 0 && !caps.Count {
+		return nil, fmt.Errorf("nft table inet %s: %w", tableName, ErrNoCount)
+	}
+	t := &Table{
+		caps: caps, active: activeSets(cfg), ftps: ftpsSets(cfg),
+		cfg: cfg, in: make([]byte, maxReply), seq: 1,
+	}
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(t.socket))
 	if err != nil {
 		return nil, fmt.Errorf("opening a netfilter socket: %w", err)
@@ -81,8 +89,23 @@ func (t *Table) install() error {
 	if err := t.addSets(table, rs.sets); err != nil {
 		return fmt.Errorf("designing nft table inet %s: %w", tableName, err)
 	}
-	chains := make([]*nftables.Chain, len(rs.chains))
-	for i, c := range rs.chains {
+	t.addChains(table, rs.chains)
+	switch err := t.conn.Flush(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM) && t.owned():
+		return ErrInUse
+	case errors.Is(err, unix.EPERM):
+		return ErrPermission
+	default:
+		return fmt.Errorf("installing nft table inet %s: %w", tableName, err)
+	}
+}
+
+// addChains adds all chains first, as rules name them.
+func (t *Table) addChains(table *nftables.Table, all []chain) {
+	chains := make([]*nftables.Chain, len(all))
+	for i, c := range all {
 		chains[i] = &nftables.Chain{Name: c.name, Table: table}
 		if c.hook != "" {
 			chains[i].Type = nftables.ChainTypeFilter
@@ -93,20 +116,10 @@ func (t *Table) install() error {
 		}
 		t.conn.AddChain(chains[i])
 	}
-	for i, c := range rs.chains {
+	for i, c := range all {
 		for _, r := range c.rules {
 			t.conn.AddRule(&nftables.Rule{Table: table, Chain: chains[i], Exprs: r.exprs()})
 		}
-	}
-	switch err := t.conn.Flush(); {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.EPERM) && t.owned():
-		return ErrInUse
-	case errors.Is(err, unix.EPERM):
-		return ErrPermission
-	default:
-		return fmt.Errorf("installing nft table inet %s: %w", tableName, err)
 	}
 }
 
@@ -121,8 +134,8 @@ func (t *Table) addSets(table *nftables.Table, sets []set) error {
 	}
 	for _, s := range sets {
 		if err := t.conn.AddSet(&nftables.Set{
-			Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: true,
-			Dynamic: true, HasTimeout: true, Timeout: s.timeout, Size: t.cfg.setSize(),
+			Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: len(s.key) > 1,
+			Dynamic: true, HasTimeout: !s.untimed, Timeout: s.timeout, Size: s.size(t.cfg),
 		}, nil); err != nil {
 			return err
 		}
@@ -169,8 +182,10 @@ func (t *Table) Close() error {
 	if t.cfg.Bypass {
 		t.conn.DelTable(table)
 	} else {
-		for _, s := range pinholeSets(t.cfg) {
-			t.conn.FlushSet(&nftables.Set{Table: table, Name: s.name})
+		for _, s := range newSets(t.cfg, t.caps) {
+			if s.admits {
+				t.conn.FlushSet(&nftables.Set{Table: table, Name: s.name})
+			}
 		}
 	}
 	err := t.conn.Flush()

@@ -3,80 +3,97 @@ package nft
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"github.com/google/nftables/expr"
 )
 
-// labelLen is the size of a conntrack label, NF_CT_LABELS_MAX_SIZE, in bytes.
-const labelLen = 16
+const (
+	// labelLen is the size of a conntrack label, NF_CT_LABELS_MAX_SIZE, in bytes.
+	labelLen = 16
+	// maxLabel leaves room for the next label, which marks control connections.
+	maxLabel = labelLen*8 - 2
+)
 
-// Tag is what an admitted data flow bears in conntrack, and so the way in which this
-// table, whose verdicts end with its own chains, speaks to the operator's: label bit
-// Label, or, when Mask is not zero, the value Mark of the mark bits in Mask.
+// Tag is how this table, whose verdicts end with its own chains, speaks to the
+// operator's. The bit Mark is on the packet that a pinhole admits, between our first
+// chain and our last, and on no other. The label Label is on the flow: it tells data
+// connections apart. It does not admit, as it would outlive the transfer and let in every
+// further SYN of the flow.
 type Tag struct {
-	Label      uint8 // 0 to 127
-	Mark, Mask uint32
+	Label uint8  // 0 to 126
+	Mark  uint32 // one bit of the packet mark
 }
 
-// String returns the tag as an nft match: "ct label 126".
-func (t Tag) String() string { return t.match().text }
+// String returns the tag as an nft match:
+// "ct label 126 meta mark & 0x01000000 == 0x01000000".
+func (t Tag) String() string { return rule{t.labelled(), t.marked()}.text() }
 
-// check refuses a tag that cannot be set, or that every flow bears.
+// Line returns the rule that the operator's chains need.
+func (t Tag) Line() string { return rule{t.labelled(), t.marked(), accept}.text() }
+
+// check refuses a tag that cannot be set, or taken away.
 func (t Tag) check() error {
 	switch {
-	case t.Mask == 0 && t.Mark != 0:
-		return fmt.Errorf("conntrack mark %#x has no mask", t.Mark)
-	case t.Mask != 0 && t.Mark&^t.Mask != 0:
-		return fmt.Errorf("conntrack mark %#x is not within its mask %#x", t.Mark, t.Mask)
-	case t.Mask != 0 && t.Mark == 0:
-		return fmt.Errorf("conntrack mark 0/%#x would be on every unmarked flow", t.Mask)
-	case t.Label >= labelLen*8:
-		return fmt.Errorf("conntrack label %d is not within 0 and %d", t.Label, labelLen*8-1)
+	case bits.OnesCount32(t.Mark) != 1:
+		return fmt.Errorf("packet mark %#x is not one bit, such as 0x01000000", t.Mark)
+	case t.Label > maxLabel:
+		return fmt.Errorf("conntrack label %d is not within 0 and %d", t.Label, maxLabel)
 	}
 	return nil
 }
 
-// match is true of flows that bear the tag.
-func (t Tag) match() statement {
-	switch t.Mask {
-	case 0:
-		return statement{text: fmt.Sprintf("ct label %d", t.Label), exprs: []expr.Any{
-			&expr.Ct{Key: expr.CtKeyLABELS, Register: 1},
-			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: labelLen, Mask: t.labels(), Xor: make([]byte, labelLen)},
-			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, labelLen)},
-		}}
-	case ^uint32(0):
-		return statement{text: fmt.Sprintf("ct mark 0x%08x", t.Mark), exprs: []expr.Any{
-			&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: native(t.Mark)},
-		}}
-	}
-	return statement{text: fmt.Sprintf("ct mark & 0x%08x == 0x%08x", t.Mask, t.Mark), exprs: []expr.Any{
-		&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(t.Mask), Xor: native(0)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: native(t.Mark)},
+// labelled is true of packets whose flow bears the label.
+func (t Tag) labelled() statement {
+	return statement{text: fmt.Sprintf("ct label %d", t.Label), exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeyLABELS, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: labelLen, Mask: t.labels(), Xor: make([]byte, labelLen)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, labelLen)},
 	}}
 }
 
-// set puts the tag on the flow, and leaves its other labels and mark bits alone
-// (nf_connlabels_replace takes the value for its mask).
-func (t Tag) set() statement {
-	switch t.Mask {
-	case 0:
-		return statement{text: fmt.Sprintf("ct label set %d", t.Label), exprs: []expr.Any{
-			&expr.Immediate{Register: 1, Data: t.labels()},
-			&expr.Ct{Key: expr.CtKeyLABELS, SourceRegister: true, Register: 1},
-		}}
-	case ^uint32(0):
-		return statement{text: fmt.Sprintf("ct mark set 0x%08x", t.Mark), exprs: []expr.Any{
-			&expr.Immediate{Register: 1, Data: native(t.Mark)},
-			&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: 1},
-		}}
-	}
-	return statement{text: fmt.Sprintf("ct mark set ct mark & 0x%08x | 0x%08x", ^t.Mask, t.Mark), exprs: []expr.Any{
-		&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(^t.Mask), Xor: native(t.Mark)},
-		&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: 1},
+// label puts the label on the flow, and leaves its others alone (nf_connlabels_replace
+// takes the value for its mask).
+func (t Tag) label() statement {
+	return statement{text: fmt.Sprintf("ct label set %d", t.Label), exprs: []expr.Any{
+		&expr.Immediate{Register: 1, Data: t.labels()},
+		&expr.Ct{Key: expr.CtKeyLABELS, SourceRegister: true, Register: 1},
+	}}
+}
+
+// marked is true of packets that bear the mark.
+func (t Tag) marked() statement {
+	return t.compare(fmt.Sprintf("meta mark & 0x%08x == 0x%08x", t.Mark, t.Mark), expr.CmpOpEq, t.Mark)
+}
+
+// stained is the same, in the words that nft has for a bit that is not to be there.
+func (t Tag) stained() statement {
+	return t.compare(fmt.Sprintf("meta mark & 0x%08x != 0x0", t.Mark), expr.CmpOpNeq, 0)
+}
+
+func (t Tag) compare(text string, op expr.CmpOp, value uint32) statement {
+	return statement{text: text, exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(t.Mark), Xor: native(0)},
+		&expr.Cmp{Op: op, Register: 1, Data: native(value)},
+	}}
+}
+
+// mark sets the bit of the packet, and leaves the others alone.
+func (t Tag) mark() statement {
+	return t.bits(fmt.Sprintf("meta mark set meta mark | 0x%08x", t.Mark), t.Mark)
+}
+
+// clear takes it away.
+func (t Tag) clear() statement {
+	return t.bits(fmt.Sprintf("meta mark set meta mark & 0x%08x", ^t.Mark), 0)
+}
+
+func (t Tag) bits(text string, xor uint32) statement {
+	return statement{text: text, exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(^t.Mark), Xor: native(xor)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
 	}}
 }
 
@@ -87,5 +104,5 @@ func (t Tag) labels() []byte {
 	return b
 }
 
-// native returns v as conntrack and xtables keep numbers.
+// native returns v as the kernel keeps marks, and xtables numbers.
 func native(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }

@@ -11,6 +11,7 @@ import (
 // Text returns in nft syntax what Install puts in place, transaction and all. It can
 // be loaded with `nft -f`, which needs nftables 1.0 or newer; where the kernel lacks
 // the queue statement, the text still has it in place of the xtables NFQUEUE target.
+// The line of the operator's chains is not in it: see AnchorText.
 func Text(cfg Config, caps Caps) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -21,9 +22,9 @@ func Text(cfg Config, caps Caps) string {
 	line("\tset %s {\n\t\ttype inet_service\n\t\telements = { %s }\n\t}", setPorts, join(cfg.ports()))
 	rs := newRuleset(cfg, caps)
 	for _, s := range rs.sets {
-		line("\n\tset %s {\n\t\ttype %s\n\t\tsize %d\n\t\tflags dynamic,timeout", s.name, s.key.typ().Name, cfg.setSize())
+		line("\n\tset %s {\n\t\t%s\n\t\tsize %d\n\t\tflags %s", s.name, s.key.decl(), s.size(cfg), s.flags())
 		if s.timeout != 0 {
-			line("\t\ttimeout %dh", s.timeout/time.Hour)
+			line("\t\ttimeout %s", span(s.timeout))
 		}
 		line("\t}")
 	}
@@ -39,6 +40,25 @@ func Text(cfg Config, caps Caps) string {
 	}
 	line("}")
 	return b.String()
+}
+
+// flags returns the set's flags.
+func (s set) flags() string {
+	if s.untimed {
+		return "dynamic"
+	}
+	return "dynamic,timeout"
+}
+
+// span returns a whole number of hours, minutes or seconds as nft has it: "1h".
+func span(d time.Duration) string {
+	switch {
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
 }
 
 // tableFlags returns the table's flags. Control packets may pass unread only while
@@ -71,4 +91,14 @@ func flagNames(f nftables.TableFlags) string {
 
 func join(ports []uint16) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(ports), " ", ", "), "[]")
+}
+
+// AnchorText returns in nft syntax what Anchor.Ensure inserts into the chains of the
+// operator's table, given as nft does: "inet filter".
+func AnchorText(table string, chains []string, tag Tag) string {
+	var b strings.Builder
+	for _, c := range chains {
+		fmt.Fprintf(&b, "insert rule %s %s %s comment %q\n", table, c, tag.Line(), anchorComment)
+	}
+	return b.String()
 }

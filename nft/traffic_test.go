@@ -57,10 +57,10 @@ func echo(t *testing.T, c net.Conn) {
 	}
 }
 
-// tags are the ways to tell the operator's chain of an admitted flow.
+// tags are ways to tell the operator's chain of an admitted packet.
 var tags = map[string]Tag{
-	"label": {Label: 126},
-	"mark":  {Mark: 0x200, Mask: 0x300},
+	"defaults": tag126,
+	"others":   {Label: 0, Mark: 1},
 }
 
 // A pinhole of active mode admits one connection: from the announced server and its
@@ -101,10 +101,10 @@ func TestActiveTraffic(t *testing.T) {
 // the same from any port, and still only once.
 func TestAnySourcePortTraffic(t *testing.T) {
 	anyPort := active4
-	anyPort.SourcePort = 0
+	anyPort.SourcePorts = alg.Ports{}
 	for _, p := range []alg.Pinhole{anyPort, passive4, passive6} {
 		t.Run(p.Mode.String()+" "+p.Source.String(), func(t *testing.T) {
-			n, table := newGateway(t, func(c *Config, _ *Caps) { c.SourcePort = 0 })
+			n, table := newGateway(t, func(c *Config, _ *Caps) { c.SourcePorts = []alg.Ports{{}} })
 			src, dst := n.server, n.client
 			if p.Mode == alg.Passive {
 				src, dst = n.client, n.server
@@ -145,7 +145,7 @@ func TestExpiredTraffic(t *testing.T) {
 }
 
 // The first SYN is lost on its way behind the gateway. Its repetition finds no pinhole,
-// but bears the tag.
+// but that it is one.
 func TestRepeatedSYN(t *testing.T) {
 	for name, tag := range tags {
 		t.Run(name, func(t *testing.T) {

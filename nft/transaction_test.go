@@ -35,8 +35,11 @@ func TestCommitRefuses(t *testing.T) {
 			op.Pinhole.Source = netip.MustParseAddr("::ffff:10.2.5.5")
 			op.Pinhole.Dest = netip.MustParseAddrPort("[::ffff:10.1.4.4]:46197")
 		}),
-		"any source port":  with(func(op *alg.Op) { op.Pinhole.SourcePort = 0 }),
+		"another range":    with(func(op *alg.Op) { op.Pinhole.SourcePorts = alg.Ports{First: 20, Last: 21} }),
+		"any source port":  with(func(op *alg.Op) { op.Pinhole.SourcePorts = alg.Ports{} }),
 		"passive, port":    with(func(op *alg.Op) { op.Pinhole.Mode = alg.Passive }),
+		"no such range":    admitted(range4, time.Minute), // no ftps_ports
+		"none to revoke":   revoked(range4),
 		"unknown":          {Kind: 99},
 		"flow of nothing":  {Kind: alg.OpRelease},
 		"flow of two kind": {Kind: alg.OpRelease, Flow: alg.Flow{Client: control4.Client, Server: control6.Server}},
@@ -165,8 +168,14 @@ func TestConcurrentUse(t *testing.T) {
 // The packet path has no memory to spare.
 func TestCommitAllocates(t *testing.T) {
 	inNamespace(t)
-	table := install(t, defaults(), probe(t))
-	ops := []alg.Op{opened(active4), closed(passive6)}
+	caps, cfg := probe(t), defaults()
+	needs(t, caps.Count, "the ct count statement")
+	cfg.FTPS = []alg.Ports{ftpsPorts}
+	low := active4
+	low.SourcePorts = alg.Ports{First: 1, Last: 1023}
+	cfg.SourcePorts = append(cfg.SourcePorts, low.SourcePorts)
+	table := install(t, cfg, caps)
+	ops := []alg.Op{opened(active4), opened(low), closed(passive6), admitted(range4, time.Minute), revoked(range6)}
 	if n := testing.AllocsPerRun(100, func() { commit(t, table, ops...) }); n > 0 {
 		t.Errorf("%v allocations a commit", n)
 	}

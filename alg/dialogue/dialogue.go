@@ -85,6 +85,14 @@ func (d *Dialogue) Withdraw(reason string, out []Decision) []Decision {
 	return d.close(reason, false, out)
 }
 
+// Suspend readies the dialogue for being taken up later: a connection that may come now
+// will not be admitted then. What is announced for a transfer command to come stays.
+func (d *Dialogue) Suspend() {
+	if d.live.State == Opened {
+		d.Withdraw("", nil)
+	}
+}
+
 // LoseClient notes that bytes of the client went by unread: a PASV may have been among
 // them, or what makes a server write names that look like replies.
 func (d *Dialogue) LoseClient(out []Decision) []Decision {

@@ -175,3 +175,17 @@ func parseTCP(p []byte, at int, src, dst netip.Addr) (Segment, error) {
 		header:  at,
 	}, nil
 }
+
+// Ends returns both ends of a TCP packet of which only the beginning is there, from its IP
+// header on.
+func Ends(beginning []byte) (src, dst netip.AddrPort, ok bool) {
+	p := append([]byte(nil), beginning...)
+	switch {
+	case len(p) >= 20 && p[0]>>4 == 4:
+		binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+	case len(p) >= header6 && p[0]>>4 == 6:
+		binary.BigEndian.PutUint16(p[4:], uint16(len(p)-header6))
+	}
+	s, err := Parse(p)
+	return s.Src, s.Dst, err == nil
+}

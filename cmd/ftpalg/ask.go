@@ -74,14 +74,11 @@ func pinholes() *cobra.Command {
 		func(w io.Writer, list []api.Pinhole) {
 			fmt.Fprintln(w, "SESSION\tSTATE\tMODE\tCLIENT\tSERVER\tFROM PORT\tTO\tOPENED")
 			for _, p := range list {
-				from, opened := fmt.Sprint(p.SourcePort), "never"
-				if p.SourcePort == 0 {
-					from = "any"
-				}
+				opened := "never"
 				if !p.OpenedAt.IsZero() {
 					opened = p.OpenedAt.Local().Format("15:04:05.000")
 				}
-				fmt.Fprintf(w, "%d\t%s\t%s\t%v\t%v\t%s\t%v port %d\t%s\n", p.Session, p.State, p.Mode, p.Client, p.Server, from, p.Address, p.Port, opened)
+				fmt.Fprintf(w, "%d\t%s\t%s\t%v\t%v\t%s\t%v port %d\t%s\n", p.Session, p.State, p.Mode, p.Client, p.Server, p.SourcePort, p.Address, p.Port, opened)
 			}
 		})
 }

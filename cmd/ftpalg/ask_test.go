@@ -59,7 +59,7 @@ func TestAskingTheRunningDaemon(t *testing.T) {
 			t.Fatalf("%+v", pinholes)
 		}
 		p := pinholes[0]
-		if p.State != step.state || p.Mode != "active" || p.SourcePort != 20 || p.Address != f.client ||
+		if p.State != step.state || p.Mode != "active" || p.SourcePort != (event.Ports{First: 20, Last: 20}) || p.Address != f.client ||
 			p.Port != announcedPort || p.Server != netip.AddrPortFrom(f.server, 21) || p.OpenedAt.IsZero() != (step.state == "accepted") {
 			t.Errorf("%+v, want it %s", p, step.state)
 		}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/daemon"
+	"github.com/ftpalg/ftpalg/cmd/internal/version"
 	"github.com/ftpalg/ftpalg/nft"
 	"github.com/spf13/cobra"
 )
@@ -15,12 +15,14 @@ import (
 func root() *cobra.Command {
 	c := &cobra.Command{
 		Use:               "ftpalg",
+		Version:           version.Line("ftpalg"),
 		Short:             "FTP through a firewall: pinholes for exactly the announced data connections",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), replayFile(), version())
+	c.SetVersionTemplate("{{.Version}}\n")
+	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), replayFile(), tellVersion())
 	return c
 }
 
@@ -48,7 +50,10 @@ func run() *cobra.Command {
 }
 
 func check() *cobra.Command {
-	return configured("check", "Validate the configuration", func(c *cobra.Command, _ *config.Config) error {
+	return configured("check", "Validate the configuration", func(c *cobra.Command, conf *config.Config) error {
+		for _, w := range conf.Warnings {
+			c.PrintErrln(w)
+		}
 		_, err := fmt.Fprintln(c.OutOrStdout(), "configuration is valid")
 		return err
 	})
@@ -66,13 +71,13 @@ func rules() *cobra.Command {
 	})
 }
 
-func version() *cobra.Command {
+func tellVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "ftpalg %s (%s, %s/%s)\n", daemon.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(c.OutOrStdout(), c.Root().Version)
 			return err
 		},
 	}

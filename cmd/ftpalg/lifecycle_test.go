@@ -30,7 +30,7 @@ func eventually(t *testing.T, within time.Duration, what string, is func() bool)
 	}
 }
 
-const acceptLine = "ct label 126 accept"
+const acceptLine = "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"
 
 func TestTheOperatorReloadsTheRuleset(t *testing.T) {
 	t.Parallel()
@@ -119,9 +119,9 @@ func TestManualAnchorLeavesTheOperatorsTablesAlone(t *testing.T) {
 	c.wantData(f, true, "with the accept line")
 }
 
-func TestAMarkInsteadOfALabel(t *testing.T) {
+func TestAnotherBitOfTheMark(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, "[firewall]\nmark = \"0x200/0x200\"\n")
+	g := newGateway(t, "[firewall]\nmark = \"0x200\"\n")
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	c := g.login(f)

@@ -22,7 +22,7 @@ func TestRun(t *testing.T) {
 			p := start(t, guarded)
 			p.await("msg", "ready")
 			text := ruleset(t)
-			if !strings.Contains(text, "table inet ftpalg {") || !strings.Contains(text, "policy drop;\n\t\tct label 126 accept") {
+			if !strings.Contains(text, "table inet ftpalg {") || !strings.Contains(text, "policy drop;\n\t\tct label 126 meta mark & 0x01000000 == 0x01000000 accept") {
 				t.Errorf("the ruleset while ftpalg runs:\n%s", text)
 			}
 			p.stop(signal)
@@ -49,7 +49,7 @@ func TestReload(t *testing.T) {
 			if !strings.Contains(text, "table inet ftpalg {") {
 				t.Fatalf("the table is gone:\n%s", text)
 			}
-			return strings.Contains(text, "ct label 126 accept")
+			return strings.Contains(text, "ct label 126 meta mark & 0x01000000 == 0x01000000 accept")
 		})
 		if d := time.Since(reloaded); d > time.Second {
 			t.Errorf("the accept line was away for %v", d)
@@ -69,11 +69,11 @@ func TestManual(t *testing.T) {
 	manual := guarded + "firewall.anchor = 'manual'\n"
 	p := start(t, manual)
 	p.await("msg", "ready")
-	warning := p.find("line", "ct label 126 accept")
+	warning := p.find("line", "ct label 126 meta mark & 0x01000000 == 0x01000000 accept")
 	if warning == nil || warning["level"] != "WARN" {
 		t.Fatalf("the log: %v", p.log)
 	}
-	if strings.Contains(ruleset(t), "ct label 126 accept") {
+	if strings.Contains(ruleset(t), "ct label 126 meta mark & 0x01000000 == 0x01000000 accept") {
 		t.Error("the line was inserted")
 	}
 	command, _ := warning["command"].(string)
@@ -84,18 +84,18 @@ func TestManual(t *testing.T) {
 
 	p = start(t, manual)
 	p.await("msg", "ready")
-	if warning := p.find("line", "ct label 126 accept"); warning != nil {
+	if warning := p.find("line", "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"); warning != nil {
 		t.Errorf("the line is there, but: %v", warning)
 	}
 	p.stop(unix.SIGTERM)
-	if !strings.Contains(ruleset(t), "ct label 126 accept") {
+	if !strings.Contains(ruleset(t), "ct label 126 meta mark & 0x01000000 == 0x01000000 accept") {
 		t.Error("the operator's line was taken away")
 	}
 
 	load(t, "flush ruleset\n")
 	p = start(t, manual)
 	p.await("msg", "ready")
-	if warning := p.find("line", "ct label 126 accept"); warning == nil || warning["level"] != "WARN" {
+	if warning := p.find("line", "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"); warning == nil || warning["level"] != "WARN" {
 		t.Errorf("without the operator's table: %v", p.log)
 	}
 	p.stop(unix.SIGTERM)
@@ -128,7 +128,7 @@ func TestAbsenceDrop(t *testing.T) {
 		p.await("msg", "ready")
 		p.stop(unix.SIGTERM)
 		text := ruleset(t)
-		if !strings.Contains(text, "table inet ftpalg {") || strings.Contains(text, "ct label 126 accept") {
+		if !strings.Contains(text, "table inet ftpalg {") || strings.Contains(text, "ct label 126 meta mark & 0x01000000 == 0x01000000 accept") {
 			t.Errorf("the ruleset after ftpalg has ended:\n%s", text)
 		}
 	}
@@ -161,7 +161,7 @@ func TestSurroundings(t *testing.T) {
 				}
 				t.Cleanup(func() { _ = q.Close() })
 			},
-			`^open NFQUEUE 21001: taken by another program \(.*\)$`,
+			`^opening NFQUEUE 21001: taken by another program \(.*\)$`,
 		},
 		{
 			"no table", guarded + "firewall.table = 'ip filter'\n",
@@ -212,7 +212,7 @@ func TestMetricsAreAnnounced(t *testing.T) {
 	if err := p.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "listen=127.0.0.1:9921") {
+	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "metrics.listen") {
 		t.Errorf("exit %d, %q", code, said)
 	}
 }

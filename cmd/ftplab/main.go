@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/ftpalg/ftpalg/cmd/internal/version"
 	"github.com/spf13/cobra"
 )
 
@@ -48,12 +49,14 @@ func status(err error) int {
 func root() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "ftplab",
+		Version:       version.Line("ftplab"),
 		Short:         "A network lab for active FTP and the firewall between its two ends",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	c.SetVersionTemplate("{{.Version}}\n")
 	c.AddCommand(demoCommand(), attackCommand(), up(), keep(), firewallCommand(), shell(), list(), down())
 	return c
 }

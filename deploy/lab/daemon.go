@@ -94,7 +94,7 @@ type Event struct {
 	Error      string         `json:"error"`
 	Mode       string         `json:"mode"`
 	Source     netip.Addr     `json:"source"`
-	SourcePort uint16         `json:"source_port"`
+	SourcePort Ports          `json:"source_port"`
 	Address    netip.Addr     `json:"address"`
 	Port       uint16         `json:"port"`
 	OpenedAt   time.Time      `json:"opened_at"`

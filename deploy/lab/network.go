@@ -47,10 +47,14 @@ var routes = map[string][][2]string{
 	"outsider":  {{"0.0.0.0/0", "10.2.5.1"}, {"::/0", "fd00:2:5::1"}},
 }
 
+// namedPorts are those of ip_local_port_range that somebody names in a lab: the reference
+// dialogue, the detour, the clients of `ftplab attack`. Who connects must not be given one.
+const namedPorts = "32963,44667,46197-46296,49160-49161"
+
 // sysctls are set in a new network, before it has any interface. The key "" is for
 // every host. Without duplicate address detection, addresses are good at once.
 var sysctls = map[string]map[string]string{
-	"":         {"net/ipv6/conf/default/accept_dad": "0"},
+	"":         {"net/ipv6/conf/default/accept_dad": "0", "net/ipv4/ip_local_reserved_ports": namedPorts},
 	switchName: {"net/ipv6/conf/default/disable_ipv6": "1"},
 	"router":   {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"},
 	"gateway":  {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"},

@@ -137,6 +137,7 @@ func fakeDaemon() int {
 		_, _ = conn.Write([]byte(state))
 	}
 	fmt.Fprintln(os.Stderr, `{"time":"2025-01-02T03:04:05.000000006Z","event":"pinhole.closed","session":7,"client":"10.1.4.4:1025","source":"10.2.5.5","source_port":20,"port":46197,"used":true,"lifetime":"1.5ms"}`)
+	fmt.Fprintln(os.Stderr, `{"time":"2025-01-02T03:04:05Z","event":"pinhole.missed","session":7,"source_port":"1-1023","something":"new"}`)
 	<-stop
 	return 0
 }
@@ -153,8 +154,13 @@ func TestDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.Session != 7 || e.Client.Port() != 1025 || e.Source != l.Server.IPv4 || e.Port != 46197 || !e.Used ||
+		e.SourcePort != (lab.Ports{First: 20, Last: 20}) ||
 		e.Lifetime != 1500*time.Microsecond || e.Time.Nanosecond() != 6 {
 		t.Errorf("read as %+v", e)
+	}
+	e, err = d.AwaitEvent(t.Context(), func(e lab.Event) bool { return e.Event == "pinhole.missed" })
+	if err != nil || e.SourcePort != (lab.Ports{First: 1, Last: 1023}) {
+		t.Errorf("read as %+v, %v", e, err)
 	}
 	if out, err := l.Gateway.Command(t.Context(), "sh", "-c", "command -v ftpalg").Output(); err != nil {
 		t.Errorf("a shell does not find ftpalg: %v %s", err, out)
@@ -162,7 +168,7 @@ func TestDaemon(t *testing.T) {
 	if err := d.Stop(t.Context()); err != nil {
 		t.Errorf("stopped: %v", err)
 	}
-	if !strings.HasPrefix(d.Log(), "[run --config ") || len(d.Events()) != 1 {
+	if !strings.HasPrefix(d.Log(), "[run --config ") || len(d.Events()) != 2 {
 		t.Errorf("log: %s", d.Log())
 	}
 	o.Env = append(o.Env, "FAIL=1")

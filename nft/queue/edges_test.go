@@ -19,28 +19,30 @@ func TestHandlerFails(t *testing.T) {
 	}
 }
 
-// A packet that is too long for a message passes unread.
+// A packet that is too long for a message is dropped, as its receiver would read what we
+// cannot, and harms no other.
 func TestTruncated(t *testing.T) {
 	namespace(t, 65536)
 	q := open(t, Config{Number: 7})
 	divert(t, 7)
 	to := receiver(t, "127.0.0.1")
-	long := strings.Repeat("x", 65507)
-	if _, err := sender(t, to).Write([]byte(long)); err != nil {
-		t.Fatal(err)
-	}
-	stop := serve(t, q, func(packets []Packet) error {
-		if len(packets) > 0 {
-			t.Error("a truncated packet was handed over")
+	from := sender(t, to)
+	for _, n := range []int{maxPacket - 28, 65507, 1} { // as long as can be, too long, and short
+		if _, err := from.Write(make([]byte, n)); err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	})
-	if got := receive(t, to); len(got) != 1 || got[0] != long {
+	}
+	stop := serve(t, q, accept(q))
+	got := datagrams(t, to)
+	if len(got) != 2 || len(got[0]) != maxPacket-28 || len(got[1]) != 1 {
 		t.Errorf("%d datagrams arrived", len(got))
 	}
 	stop()
-	if c := q.Counters(); c.Unread != 1 {
+	if c := q.Counters(); c.Unreadable != 1 || c.Packets != 2 {
 		t.Errorf("counters: %+v", c)
+	}
+	if p, _ := readProc(t, 7); p.waiting != 0 {
+		t.Errorf("the kernel's counters: %+v, want none waiting", p)
 	}
 }
 
@@ -79,7 +81,7 @@ func TestOverload(t *testing.T) {
 			if open {
 				want = "3 4"
 			}
-			if got := strings.Join(receive(t, to), " "); got != want {
+			if got := strings.Join(datagrams(t, to), " "); got != want {
 				t.Errorf("%q arrived of those that did not fit, want %q", got, want)
 			}
 		})
@@ -103,8 +105,8 @@ func TestTaken(t *testing.T) {
 func TestAttributes(t *testing.T) {
 	id, short, long, data := uint32(9), uint32(3), uint32(4), []byte("abc")
 	for name, c := range map[string]struct {
-		a             nfqueue.Attribute
-		batch, passed int
+		a            nfqueue.Attribute
+		batch, drops int
 	}{
 		"nothing":   {nfqueue.Attribute{}, 0, 0},
 		"no ID":     {nfqueue.Attribute{Payload: &data}, 0, 0},
@@ -114,8 +116,36 @@ func TestAttributes(t *testing.T) {
 		"its size":  {nfqueue.Attribute{PacketID: &id, Payload: &data, CapLen: &short}, 1, 0},
 	} {
 		var q Queue
-		if q.collect(c.a) != 0 || len(q.batch) != c.batch || len(q.passed) != c.passed {
-			t.Errorf("%s: %d handed over and %d passed, want %d and %d", name, len(q.batch), len(q.passed), c.batch, c.passed)
+		if q.collect(c.a) != 0 || len(q.batch) != c.batch || len(q.drops) != c.drops {
+			t.Errorf("%s: %d handed over and %d dropped, want %d and %d", name, len(q.batch), len(q.drops), c.batch, c.drops)
 		}
+	}
+}
+
+// Packets say where they came in and where they will leave.
+func TestInterfaces(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7})
+	divert(t, 7)
+	to := receiver(t, "127.0.0.1")
+	if _, err := sender(t, to).Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Drain(func(packets []Packet) error {
+		for _, p := range packets {
+			if p.In != 0 || p.Out != loopback {
+				t.Errorf("a packet of this host's: in %d, out %d, want 0 and %d", p.In, p.Out, loopback)
+			}
+		}
+		return accept(q)(packets)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	in, out := uint32(3), uint32(4)
+	id, data := uint32(1), []byte("abc")
+	var fake Queue
+	fake.collect(nfqueue.Attribute{PacketID: &id, Payload: &data, InDev: &in, OutDev: &out})
+	if p := fake.batch[0]; p.In != in || p.Out != out {
+		t.Errorf("a packet that is forwarded: in %d, out %d", p.In, p.Out)
 	}
 }

@@ -14,32 +14,44 @@ import (
 var (
 	// ErrTaken says that another program listens on the queue.
 	ErrTaken = errors.New("taken by another program")
-	// ErrUnsupported says that the kernel has no NFQUEUE.
-	ErrUnsupported = errors.New("this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)")
+	// ErrUnsupported says that the kernel has no NFQUEUE, or no packet log.
+	ErrUnsupported = errors.New("not in this kernel")
 )
 
-// explain tells apart the ways in which a queue cannot be had.
-func explain(number uint16, err error) error {
+// subsystem is one of the two that this package talks to.
+type subsystem struct {
+	name   string // of what it numbers
+	module string // which is the name of its file in /proc, too
+	config string
+}
+
+var (
+	packetQueue = subsystem{"NFQUEUE", "nfnetlink_queue", "CONFIG_NETFILTER_NETLINK_QUEUE"}
+	packetLog   = subsystem{"NFLOG group", "nfnetlink_log", "CONFIG_NETFILTER_NETLINK_LOG"}
+)
+
+// explain tells apart the ways in which a queue or a log cannot be had.
+func (s subsystem) explain(number uint16, err error) error {
 	switch {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EPROTONOSUPPORT):
 		// nfnetlink_rcv_msg for a subsystem that is not there, and socket(2) where
 		// nfnetlink itself is not.
-		return fmt.Errorf("open NFQUEUE %d: %w", number, ErrUnsupported)
+		return fmt.Errorf("opening %s %d: %s (%s) is %w", s.name, number, s.module, s.config, ErrUnsupported)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EBUSY):
-		// nfqnl_recv_config answers EPERM to a bind of another's queue, and the
-		// same says nfnetlink_rcv for want of CAP_NET_ADMIN.
-		if port, ok := owner(number); ok {
-			return fmt.Errorf("open NFQUEUE %d: %w (%s)", number, ErrTaken, program(port))
+		// nfqnl_recv_config answers EPERM to a bind of another's queue,
+		// nfulnl_recv_config EBUSY, and nfnetlink_rcv EPERM for want of CAP_NET_ADMIN.
+		if port, ok := s.owner(number); ok {
+			return fmt.Errorf("opening %s %d: %w (%s)", s.name, number, ErrTaken, program(port))
 		}
 	}
-	return fmt.Errorf("open NFQUEUE %d: %w", number, err)
+	return fmt.Errorf("opening %s %d: %w", s.name, number, err)
 }
 
-// owner returns the netlink port that listens on a queue in the network namespace
-// of the calling thread. Column 1 is the queue and column 2 the port (seq_show in
-// nfnetlink_queue.c).
-func owner(number uint16) (port uint32, ok bool) {
-	f, err := os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
+// owner returns the netlink port that listens, in the network namespace of the calling
+// thread. Column 1 is the number and column 2 the port (seq_show in nfnetlink_queue.c
+// and nfnetlink_log.c).
+func (s subsystem) owner(number uint16) (port uint32, ok bool) {
+	f, err := os.Open("/proc/thread-self/net/netfilter/" + s.module)
 	if err != nil {
 		return 0, false
 	}

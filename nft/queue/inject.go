@@ -18,12 +18,12 @@ type Injector struct {
 func OpenInjector() (*Injector, error) {
 	fd4, err := openRaw(unix.AF_INET)
 	if err != nil {
-		return nil, fmt.Errorf("open a raw IPv4 socket: %w", err)
+		return nil, fmt.Errorf("opening a raw IPv4 socket: %w", err)
 	}
 	fd6, err := openRaw(unix.AF_INET6)
 	if err != nil {
 		_ = unix.Close(fd4)
-		return nil, fmt.Errorf("open a raw IPv6 socket: %w", err)
+		return nil, fmt.Errorf("opening a raw IPv6 socket: %w", err)
 	}
 	return &Injector{fd4: fd4, fd6: fd6}, nil
 }
@@ -39,7 +39,7 @@ func openRaw(family int) (int, error) {
 func (i *Injector) Inject(packet []byte) error {
 	dst, ok := destination(packet)
 	if !ok {
-		return fmt.Errorf("inject a packet of %d bytes: no IP header", len(packet))
+		return fmt.Errorf("injecting a packet of %d bytes: no IP header", len(packet))
 	}
 	var err error
 	if dst.Is4() {
@@ -48,7 +48,7 @@ func (i *Injector) Inject(packet []byte) error {
 		err = unix.Sendto(i.fd6, packet, 0, &unix.SockaddrInet6{Addr: dst.As16()})
 	}
 	if err != nil {
-		return fmt.Errorf("inject a packet to %s: %w", dst, err)
+		return fmt.Errorf("injecting a packet to %s: %w", dst, err)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (i *Injector) Close() error {
 		err = err6
 	}
 	if err != nil {
-		return fmt.Errorf("close the raw sockets: %w", err)
+		return fmt.Errorf("closing the raw sockets: %w", err)
 	}
 	return nil
 }

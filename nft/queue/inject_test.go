@@ -20,7 +20,7 @@ func TestInject(t *testing.T) {
 		if err := i.Inject(packet); err != nil {
 			t.Error(err)
 		}
-		if got := receive(t, to); len(got) != 1 || got[0] != "hello" {
+		if got := datagrams(t, to); len(got) != 1 || got[0] != "hello" {
 			t.Errorf("%s: %q arrived", loopback, got)
 		}
 		_ = to.Close()

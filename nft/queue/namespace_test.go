@@ -22,6 +22,9 @@ import (
 //	sender --lo--> output hook: UDP and TCP to port 9 --NFQUEUE--> Queue --lo--> receiver
 const divertedPort = 9
 
+// loopback is the index of the interface lo, the first in every namespace.
+const loopback = 1
+
 // namespace puts the test's goroutine, which may not be left, into a new network
 // namespace. Sockets are to be opened there; then others may use them.
 func namespace(t testing.TB, mtu int) {
@@ -49,6 +52,21 @@ func namespace(t testing.TB, mtu int) {
 // target is there on kernels without the nft queue statement too.
 func divert(t testing.TB, number uint16) {
 	t.Helper()
+	info := make(xt.Unknown, 8) // struct xt_NFQ_info_v3: queue, count, flags
+	binary.NativeEndian.PutUint16(info, number)
+	binary.NativeEndian.PutUint16(info[2:], 1)
+	output(t, &expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info})
+}
+
+// logTo copies what goes to divertedPort to a group.
+func logTo(t testing.TB, group uint16, prefix string) {
+	t.Helper()
+	output(t, &expr.Log{Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX, Group: group, Data: []byte(prefix)})
+}
+
+// output has a statement for what goes to divertedPort.
+func output(t testing.TB, statement expr.Any) {
+	t.Helper()
 	c, err := nftables.New()
 	if err != nil {
 		t.Fatal(err)
@@ -58,16 +76,13 @@ func divert(t testing.TB, number uint16) {
 		Table: table, Name: "divert", Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
 	})
-	info := make(xt.Unknown, 8) // struct xt_NFQ_info_v3: queue, count, flags
-	binary.NativeEndian.PutUint16(info, number)
-	binary.NativeEndian.PutUint16(info[2:], 1)
 	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, divertedPort)},
-		&expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info},
+		statement,
 	}})
 	if err := c.Flush(); err != nil {
-		t.Fatalf("divert port %d to NFQUEUE %d: %v", divertedPort, number, err)
+		t.Fatalf("a rule for port %d: %v", divertedPort, err)
 	}
 }
 

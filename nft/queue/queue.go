@@ -31,6 +31,8 @@ type Config struct {
 type Packet struct {
 	ID   uint32 // names the packet to Verdicts
 	Data []byte // the whole packet, from the network header on; the receiver's to keep
+	In   uint32 // index of the interface by which it came in; 0: this host sent it
+	Out  uint32 // index of the interface by which it will leave; 0: it is for this host
 }
 
 // Verdict is the answer to one Packet. The zero action accepts it unchanged.
@@ -42,14 +44,14 @@ type Verdict struct {
 
 // Counters is what a queue has seen since it was opened.
 type Counters struct {
-	Packets  uint64 // handed on in a batch
-	Batches  uint64
-	Unread   uint64 // accepted unchanged: the kernel sent no bytes of them, or not all
-	Nameless uint64 // messages without a packet ID: there is nothing to give a verdict on
-	Late     uint64 // verdicts on packets that the kernel had given up already (ENOENT)
-	Refused  uint64 // verdicts that the kernel refused for another reason
-	Overlong uint64 // changed packets that outgrew a netlink attribute, and were dropped
-	Overruns uint64 // times that packets were lost because the socket was full (ENOBUFS)
+	Packets    uint64 // handed on in a batch
+	Batches    uint64
+	Unreadable uint64 // dropped: the kernel sent no bytes of them, or not all
+	Nameless   uint64 // messages without a packet ID: there is nothing to give a verdict on
+	Late       uint64 // verdicts on packets that the kernel had given up already (ENOENT)
+	Refused    uint64 // verdicts that the kernel refused for another reason
+	Overlong   uint64 // changed packets that outgrew a netlink attribute, and were dropped
+	Overruns   uint64 // times that packets were lost because the socket was full (ENOBUFS)
 }
 
 // Queue is a bound NFQUEUE. Counters may be called at any time and Close once;
@@ -63,12 +65,12 @@ type Queue struct {
 	closed chan struct{} // by Close
 
 	// Owned by the goroutine that receives.
-	run    *run
-	batch  []Packet
-	passed []Verdict // of packets that cannot be read
-	told   int       // messages that go-nfqueue was given to deliver, and has not yet
+	run   *run
+	batch []Packet
+	drops []Verdict // of packets that cannot be read
+	told  int       // messages that go-nfqueue was given to deliver, and has not yet
 
-	packets, batches, unread, nameless, late, refused, overlong, overruns atomic.Uint64
+	packets, batches, unreadable, nameless, late, refused, overlong, overruns atomic.Uint64
 }
 
 // Open binds the queue in the network namespace of the calling thread. From then
@@ -85,7 +87,7 @@ func Open(c Config) (*Queue, error) {
 		closed: make(chan struct{}),
 	}
 	if err := q.bind(c); err != nil {
-		return nil, explain(c.Number, err)
+		return nil, packetQueue.explain(c.Number, err)
 	}
 	return q, nil
 }
@@ -148,7 +150,7 @@ func (q *Queue) serve(r *run) error {
 		return net.ErrClosed
 	}
 	if err := <-r.done; err != nil {
-		return fmt.Errorf("serve NFQUEUE %d: %w", q.number, err)
+		return fmt.Errorf("serving NFQUEUE %d: %w", q.number, err)
 	}
 	return nil
 }
@@ -160,11 +162,11 @@ func (q *Queue) serve(r *run) error {
 func (q *Queue) Verdicts(verdicts []Verdict) error {
 	for _, v := range verdicts {
 		if err := q.verdict(v); err != nil {
-			return fmt.Errorf("give a verdict to NFQUEUE %d: %w", q.number, err)
+			return fmt.Errorf("giving a verdict to NFQUEUE %d: %w", q.number, err)
 		}
 	}
 	if err := q.sock.flush(); err != nil {
-		return fmt.Errorf("give verdicts to NFQUEUE %d: %w", q.number, err)
+		return fmt.Errorf("giving verdicts to NFQUEUE %d: %w", q.number, err)
 	}
 	return nil
 }
@@ -189,14 +191,14 @@ func (q *Queue) Number() uint16 { return q.number }
 // Counters returns a snapshot.
 func (q *Queue) Counters() Counters {
 	return Counters{
-		Packets:  q.packets.Load(),
-		Batches:  q.batches.Load(),
-		Unread:   q.unread.Load(),
-		Nameless: q.nameless.Load(),
-		Late:     q.late.Load(),
-		Refused:  q.refused.Load(),
-		Overlong: q.overlong.Load(),
-		Overruns: q.overruns.Load(),
+		Packets:    q.packets.Load(),
+		Batches:    q.batches.Load(),
+		Unreadable: q.unreadable.Load(),
+		Nameless:   q.nameless.Load(),
+		Late:       q.late.Load(),
+		Refused:    q.refused.Load(),
+		Overlong:   q.overlong.Load(),
+		Overruns:   q.overruns.Load(),
 	}
 }
 
@@ -207,7 +209,7 @@ func (q *Queue) Close() error {
 	err := q.nf.Close() // waits for the receiving goroutine, which unbinds the queue
 	q.sock.shut()
 	if err != nil {
-		return fmt.Errorf("close NFQUEUE %d: %w", q.number, err)
+		return fmt.Errorf("closing NFQUEUE %d: %w", q.number, err)
 	}
 	return nil
 }

@@ -43,20 +43,20 @@ func accept(q *Queue) func([]Packet) error {
 	}
 }
 
-// receive reads datagrams until there was none for a while.
-func receive(t *testing.T, c *net.UDPConn) (datagrams []string) {
+// datagrams reads datagrams until there was none for a while.
+func datagrams(t *testing.T, c *net.UDPConn) (all []string) {
 	t.Helper()
 	b := make([]byte, 1<<16)
 	for {
 		_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 		n, err := c.Read(b)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return datagrams
+			return all
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		datagrams = append(datagrams, string(b[:n]))
+		all = append(all, string(b[:n]))
 	}
 }
 
@@ -99,7 +99,7 @@ func TestVerdicts(t *testing.T) {
 		}
 	}()
 	seen := make(map[uint32]int)
-	for _, d := range receive(t, to) {
+	for _, d := range datagrams(t, to) {
 		n := binary.BigEndian.Uint32([]byte(d))
 		seen[n] = len(d)
 	}
@@ -249,7 +249,7 @@ func TestHeldPackets(t *testing.T) {
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(receive(t, to), " "); got != "2 0" {
+	if got := strings.Join(datagrams(t, to), " "); got != "2 0" {
 		t.Errorf("%q arrived, want 2 and 0", got)
 	}
 	if _, ok := readProc(t, 7); ok {

@@ -28,11 +28,21 @@ func (q *Queue) collect(a nfqueue.Attribute) int {
 	case a.PacketID == nil:
 		return 0 // next counts it
 	case a.Payload == nil, a.CapLen != nil && int(*a.CapLen) > len(*a.Payload):
-		q.passed = append(q.passed, Verdict{ID: *a.PacketID})
+		// Only a hostile sender makes a packet that is too long for the queue. Its
+		// receiver would read what we cannot.
+		q.drops = append(q.drops, Verdict{ID: *a.PacketID, Drop: true})
 	default:
-		q.batch = append(q.batch, Packet{ID: *a.PacketID, Data: *a.Payload})
+		q.batch = append(q.batch, Packet{ID: *a.PacketID, Data: *a.Payload, In: index(a.InDev), Out: index(a.OutDev)})
 	}
 	return 0
+}
+
+// index returns an interface's, or 0 for none.
+func index(p *uint32) uint32 {
+	if p == nil {
+		return 0
+	}
+	return *p
 }
 
 // next is the socket's Receive, called by go-nfqueue for more once all it had went
@@ -76,16 +86,16 @@ func (q *Queue) deliver() error {
 	if q.told == 0 {
 		return nil
 	}
-	q.nameless.Add(uint64(q.told - len(q.batch) - len(q.passed)))
-	q.unread.Add(uint64(len(q.passed)))
+	q.nameless.Add(uint64(q.told - len(q.batch) - len(q.drops)))
+	q.unreadable.Add(uint64(len(q.drops)))
 	q.packets.Add(uint64(len(q.batch)))
 	q.batches.Add(1)
 	defer func() {
 		clear(q.batch)
-		q.told, q.batch, q.passed = 0, q.batch[:0], q.passed[:0]
+		q.told, q.batch, q.drops = 0, q.batch[:0], q.drops[:0]
 	}()
-	if len(q.passed) > 0 {
-		if err := q.Verdicts(q.passed); err != nil {
+	if len(q.drops) > 0 {
+		if err := q.Verdicts(q.drops); err != nil {
 			return err
 		}
 	}

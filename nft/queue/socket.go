@@ -45,39 +45,47 @@ type socket struct {
 }
 
 func openSocket(q *Queue) (*socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	fd, err := openNetlink(readBuffer)
 	if err != nil {
-		return nil, fmt.Errorf("open a netfilter netlink socket: %w", err)
-	}
-	s := &socket{fd: fd, queue: q, in: make([]byte, 4*maxMessage)}
-	if err := s.setup(); err != nil {
-		s.shut()
 		return nil, err
 	}
-	return s, nil
-}
-
-func (s *socket) setup() error {
-	// SO_RCVBUFFORCE goes over net.core.rmem_max, with CAP_NET_ADMIN.
-	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, readBuffer); err != nil {
-		return fmt.Errorf("give a netlink socket a read buffer of %d bytes: %w", readBuffer, err)
-	}
-	timeout := unix.NsecToTimeval(idle.Nanoseconds())
-	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-		return fmt.Errorf("give a netlink socket a read time-out: %w", err)
-	}
-	// Connected to port 0, it hears the kernel alone.
-	if err := unix.Connect(s.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("connect a netlink socket to the kernel: %w", err)
-	}
-	name, err := unix.Getsockname(s.fd)
+	s := &socket{fd: fd, queue: q, in: make([]byte, 4*maxMessage)}
+	name, err := unix.Getsockname(fd)
 	if err != nil {
-		return fmt.Errorf("read the address of a netlink socket: %w", err)
+		s.shut()
+		return nil, fmt.Errorf("reading the address of a netlink socket: %w", err)
 	}
 	if name, ok := name.(*unix.SockaddrNetlink); ok {
 		s.port = name.Pid
 	}
-	return nil
+	return s, nil
+}
+
+// openNetlink opens a netfilter socket with a read buffer of this size, whose reads wait as
+// long as idle.
+func openNetlink(buffer int) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return -1, fmt.Errorf("opening a netfilter netlink socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+	}()
+	// SO_RCVBUFFORCE goes over net.core.rmem_max, with CAP_NET_ADMIN.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer); err != nil {
+		return -1, fmt.Errorf("giving a netlink socket a read buffer of %d bytes: %w", buffer, err)
+	}
+	timeout := unix.NsecToTimeval(idle.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+		return -1, fmt.Errorf("giving a netlink socket a read time-out: %w", err)
+	}
+	// Connected to port 0, it hears the kernel alone.
+	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return -1, fmt.Errorf("connecting a netlink socket to the kernel: %w", err)
+	}
+	return fd, nil
 }
 
 // Send sends a request at once and keeps a verdict until flush.
@@ -183,22 +191,29 @@ func (s *socket) refused(m netlink.Message) {
 
 // read reads one datagram into b. It returns its messages and the bytes it takes up.
 func (s *socket) read(b []byte, flags int) ([]netlink.Message, int, error) {
-	n, _, err := unix.Recvfrom(s.fd, b, flags)
+	messages, n, garbled, err := receive(s.fd, b, flags)
+	if garbled {
+		s.queue.nameless.Add(1)
+	}
+	return messages, n, err
+}
+
+// receive reads one datagram into b. It returns its messages, the bytes it takes up, and
+// whether there was more that is no message. The messages point into b.
+func receive(fd int, b []byte, flags int) (messages []netlink.Message, n int, garbled bool, err error) {
+	n, _, err = unix.Recvfrom(fd, b, flags)
 	if errors.Is(err, unix.EINTR) {
 		// A read with a time-out is not restarted after a signal (signal(7)), and
 		// a wait that was cut short is as good as one in vain.
 		err = unix.EAGAIN
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
 	// The kernel does not pad the last message; the parser counts on it.
 	end := (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1)
 	raw, err := syscall.ParseNetlinkMessage(b[:end])
-	if err != nil {
-		s.queue.nameless.Add(1)
-	}
-	messages := make([]netlink.Message, len(raw))
+	messages = make([]netlink.Message, len(raw))
 	for i, r := range raw {
 		messages[i] = netlink.Message{
 			Header: netlink.Header{
@@ -211,7 +226,7 @@ func (s *socket) read(b []byte, flags int) ([]netlink.Message, int, error) {
 			Data: r.Data,
 		}
 	}
-	return messages, end, nil
+	return messages, end, err != nil, nil
 }
 
 // Close is part of netlink's interface. The receiving goroutine may still be at

@@ -24,8 +24,8 @@ type Status struct {
 	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"`
 	Queues    []Queue   `json:"queues"`
-	Sessions  int       `json:"sessions"`
-	Pinholes  int       `json:"pinholes"` // open and not yet used
+	Sessions  uint64    `json:"sessions"`
+	Pinholes  uint64    `json:"pinholes"` // open and not yet used
 }
 
 // Queue is what one queue and its worker have counted since the start.
@@ -49,7 +49,7 @@ type Pinhole struct {
 	Mode       string         `json:"mode"`
 	Client     netip.AddrPort `json:"client"`
 	Server     netip.AddrPort `json:"server"`
-	SourcePort uint16         `json:"source_port"`
+	SourcePort event.Ports    `json:"source_port"`
 	Address    netip.Addr     `json:"address"`
 	Port       uint16         `json:"port"`
 	OpenedAt   time.Time      `json:"opened_at,omitzero"` // absent: it never opened
@@ -65,7 +65,7 @@ func NewSession(s alg.SessionInfo) Session {
 func NewPinhole(p alg.PinholeInfo) Pinhole {
 	return Pinhole{
 		State: p.State, Mode: p.Pinhole.Mode.String(), Client: p.Client, Server: p.Server,
-		SourcePort: p.Pinhole.SourcePorts.First, Address: p.Pinhole.Dest.Addr(), Port: p.Pinhole.Dest.Port(),
+		SourcePort: event.Ports(p.Pinhole.SourcePorts), Address: p.Pinhole.Dest.Addr(), Port: p.Pinhole.Dest.Port(),
 		OpenedAt: p.OpenedAt, Session: p.Session,
 	}
 }

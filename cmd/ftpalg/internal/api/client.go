@@ -57,7 +57,7 @@ func (c *Client) Events(ctx context.Context, handle func(event.JSON) error) erro
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return io.EOF
 		case err != nil:
-			return fmt.Errorf("read an event: %w", err)
+			return fmt.Errorf("reading an event: %w", err)
 		}
 		if err := handle(e); err != nil {
 			return err
@@ -72,7 +72,7 @@ func (c *Client) get(ctx context.Context, path string, v any) error {
 	}
 	defer body.Close()
 	if err := json.NewDecoder(body).Decode(v); err != nil {
-		return fmt.Errorf("read the daemon's answer: %w", err)
+		return fmt.Errorf("reading the daemon's answer: %w", err)
 	}
 	return nil
 }
@@ -84,11 +84,11 @@ func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask the daemon at %s (is it running?): %w", c.socket, errors.Unwrap(err))
+		return nil, fmt.Errorf("asking the daemon at %s (is it running?): %w", c.socket, errors.Unwrap(err))
 	}
 	if res.StatusCode != http.StatusOK {
 		res.Body.Close()
-		return nil, fmt.Errorf("ask the daemon at %s: %s", c.socket, res.Status)
+		return nil, fmt.Errorf("asking the daemon at %s: %s", c.socket, res.Status)
 	}
 	return res.Body, nil
 }

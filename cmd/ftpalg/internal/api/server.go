@@ -19,22 +19,22 @@ import (
 // that a dead daemon left behind is replaced; one that answers is an error.
 func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder of the control socket: %w", err)
+		return nil, fmt.Errorf("making the folder of the control socket: %w", err)
 	}
 	if conn, err := net.Dial("unix", path); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("the control socket %s is in use by another program", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("replace the control socket: %w", err)
+		return nil, fmt.Errorf("replacing the control socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("make the control socket: %w", err)
+		return nil, fmt.Errorf("making the control socket: %w", err)
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
 		l.Close()
-		return nil, fmt.Errorf("restrict the control socket: %w", err)
+		return nil, fmt.Errorf("restricting the control socket: %w", err)
 	}
 	return l, nil
 }
@@ -71,7 +71,7 @@ func Serve(ctx context.Context, l net.Listener, src Source) error {
 		<-stopped
 	}
 	if !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the control socket: %w", err)
+		return fmt.Errorf("serving the control socket: %w", err)
 	}
 	return nil
 }

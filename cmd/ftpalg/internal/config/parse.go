@@ -1,11 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/ftpalg/ftpalg/alg"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -41,16 +44,21 @@ func (ps Problems) Error() string {
 // Parse reads a document. What it does not mention has its default. The name is for
 // errors, which are of type Problems.
 func Parse(name string, document []byte) (*Config, error) {
+	if text := encoding(document); text != "" {
+		return nil, Problems{{File: name, Line: 1, Text: text}}
+	}
 	var values map[string]any
 	if err := toml.Unmarshal(document, &values); err != nil {
 		return nil, syntax(name, err)
 	}
-	c := Default()
-	c.Table.Workers = 0
+	c := defaults()
 	d := decoder{file: name, values: values, settings: c.settings(), lines: make(map[string]int)}
-	for _, e := range entries(document) {
+	d.names = names(d.settings)
+	sections, servers := split(entries(document))
+	for _, e := range sections {
 		d.entry(e)
 	}
+	c.overrides(&d, servers)
 	c.relations(&d)
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
@@ -58,6 +66,27 @@ func Parse(name string, document []byte) (*Config, error) {
 	}
 	c.complete()
 	return c, nil
+}
+
+// names returns the settings and those of a [[server]], each with its section, in order.
+func names(settings map[string]setting) []string {
+	all := slices.Collect(maps.Keys(settings))
+	all = slices.AppendSeq(all, maps.Keys(serverSettings(&alg.Override{})))
+	slices.Sort(all)
+	return all
+}
+
+// encoding says what is wrong with the first bytes of a file that an editor wrote in
+// another encoding than TOML's, which is UTF-8. go-toml would speak of one character.
+func encoding(document []byte) string {
+	begins := func(mark string) bool { return bytes.HasPrefix(document, []byte(mark)) }
+	switch {
+	case begins("\xef\xbb\xbf"):
+		return "the file begins with a byte order mark: save it as UTF-8 without BOM"
+	case begins("\xff\xfe"), begins("\xfe\xff"), len(document) > 1 && (document[0] == 0) != (document[1] == 0):
+		return "the file is UTF-16: save it as UTF-8"
+	}
+	return ""
 }
 
 // syntax is an error about what is not TOML.
@@ -76,6 +105,7 @@ type decoder struct {
 	values   map[string]any
 	settings map[string]setting // by section and key, as in "pinhole.min_port"
 	lines    map[string]int     // of the settings that the document mentions
+	names    []string           // of all settings that there are
 	problems Problems
 	skip     string // a section that was refused as a whole
 }
@@ -98,11 +128,14 @@ func (d *decoder) entry(e entry) {
 	case len(e.path) == 1 && d.section(name):
 		d.skip = name
 		d.problem(name, e.line, "is a section: write ["+name+"]")
+	case e.path[0] == "server" && !d.section("server"):
+		d.skip = "server"
+		d.problem("server", e.line, "is a table for each server: write [[server]]")
 	case e.kind == unstable.KeyValue:
-		d.problem(name, e.line, "unknown key")
+		d.problem(name, e.line, "unknown key"+meantKey(e.path, d.names))
 	default:
 		d.skip = name
-		d.problem(name, e.line, "unknown section")
+		d.problem(name, e.line, "unknown section"+meantSection(name, d.names))
 	}
 }
 

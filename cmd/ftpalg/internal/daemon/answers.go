@@ -2,11 +2,11 @@ package daemon
 
 import (
 	"context"
-	"runtime/debug"
 
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
+	"github.com/ftpalg/ftpalg/cmd/internal/version"
 )
 
 // answers is what the control socket is answered from.
@@ -19,17 +19,12 @@ func (d *daemon) answers(ctx context.Context) api.Source { return &answers{ctx, 
 
 // Status implements api.Source.
 func (a *answers) Status() api.Status {
-	s := api.Status{Version: Version(), StartedAt: a.d.started, Queues: []api.Queue{}}
+	s := api.Status{Version: version.String(), StartedAt: a.d.started, Queues: []api.Queue{}}
 	for _, w := range a.d.workers {
 		if stats, ok := ask(a.ctx, w, (*alg.Worker).Stats); ok {
 			s.Queues = append(s.Queues, api.Queue{Number: w.queue.Number(), Worker: stats})
-		}
-	}
-	sessions, pinholes := a.Snapshot()
-	s.Sessions = len(sessions)
-	for _, p := range pinholes {
-		if p.State == "open" {
-			s.Pinholes++
+			s.Sessions += stats.Sessions
+			s.Pinholes += stats.Open
 		}
 	}
 	return s
@@ -62,11 +57,3 @@ func snapshot(w *alg.Worker) (s state) {
 
 // Subscribe implements api.Source.
 func (a *answers) Subscribe() (<-chan event.JSON, func()) { return a.d.events.follow() }
-
-// Version returns the version that was built.
-func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return "(unknown)"
-}

@@ -35,7 +35,11 @@ type daemon struct {
 	queues  []*queue.Queue
 	anchor  *nft.Anchor // nil: the operator's ruleset is not to be touched
 	table   *nft.Table
+	packets *queue.Log      // copies of packets that the table tells of; nil: none come
+	flows   *conntrack.Conn // nil: the kernel has none
 	workers []*worker
+
+	resumable *resumable
 
 	listener net.Listener // of the control socket; nil: off
 	started  time.Time
@@ -46,7 +50,7 @@ type daemon struct {
 // Run serves until ctx ends. It returns nil then, with nothing left behind but what
 // the configuration wants to outlive the daemon. It runs once in a network namespace.
 func Run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	d := &daemon{config: c, log: log, events: newEvents(log), started: time.Now()}
+	d := &daemon{config: c, log: log, events: newEvents(log), started: time.Now(), resumable: newResumable()}
 	err := d.start()
 	if err == nil {
 		err = d.serve(ctx)
@@ -72,15 +76,20 @@ func (d *daemon) start() error {
 	if err := d.openAnchor(); err != nil {
 		return err
 	}
-	if d.table, err = nft.Install(d.config.Table, caps); err != nil {
+	d.openLog()
+	table := d.config.Table
+	if table.Before, table.After, err = nft.Placement(table.Hooks); err != nil {
+		return err
+	}
+	if d.table, err = nft.Install(table, caps); err != nil {
 		return err
 	}
 	d.later(d.table.Close)
 	if err := d.ensureAnchor(); err != nil {
 		return err
 	}
-	if d.config.Metrics != "" {
-		d.log.Warn("metrics.listen is set, but this version serves no metrics", "listen", d.config.Metrics)
+	for _, w := range d.config.Warnings {
+		d.log.Warn(w)
 	}
 	if d.config.Socket != "" {
 		// FTP is served without it too; another network namespace may have it.
@@ -141,17 +150,19 @@ func (d *daemon) makeWorkers() error {
 		Sink:     d.events.sink,
 		Limits:   alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
 	}
-	flows, err := conntrack.Open()
+	flows, err := conntrack.Open(d.config.Table.Tag.Label + 1)
 	if err != nil {
-		d.log.Warn("the traffic of data connections will not be known", "error", err)
+		d.log.Warn("the traffic of data connections will not be known, and no session outlives the daemon", "error", err)
 	} else {
 		d.later(flows.Close)
-		c.Flows = flows
+		c.Flows, d.flows = flows, flows
 	}
+	d.takeUp()
+	c.Vouched, c.Saved = d.resumable.takeVouched, d.resumable.takeSaved
 	var injector *queue.Injector
-	if d.config.Policy.Reset {
+	if d.config.Policy.Reset || d.config.Policy.DenyTLS {
 		if injector, err = queue.OpenInjector(); err != nil {
-			return fmt.Errorf("prepare for on_violation = \"reset\": %w", err)
+			return fmt.Errorf("preparing to reset connections: %w", err)
 		}
 		d.later(injector.Close)
 	}
@@ -183,8 +194,15 @@ func (d *daemon) serve(ctx context.Context) error {
 	tasks.Go(func() error {
 		working.Wait() // the ends of sessions are events too
 		d.events.close()
-		return nil
+		var sessions []alg.Saved
+		for _, w := range d.workers {
+			sessions = append(sessions, w.saved...)
+		}
+		return d.save(sessions)
 	})
+	if d.packets != nil {
+		tasks.Go(func() error { return d.packets.Run(ctx, func(e queue.LogEntry) { d.logged(ctx, e) }) })
+	}
 	if d.listener != nil {
 		tasks.Go(func() error { return api.Serve(told, d.listener, d.answers(ctx)) })
 	}

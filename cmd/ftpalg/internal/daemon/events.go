@@ -118,6 +118,14 @@ func describe(k alg.Kind) (string, slog.Level) {
 		return "pinhole closed", slog.LevelInfo
 	case alg.PinholeRefused:
 		return "pinhole refused", slog.LevelInfo
+	case alg.PinholeMissed:
+		return "data connection found no pinhole", slog.LevelWarn
+	case alg.PassiveOff:
+		return "passive mode is not helped any more", slog.LevelInfo
+	case alg.FTPSAdmitted:
+		return "data connection under TLS admitted", slog.LevelInfo
+	case alg.FTPSRefused:
+		return "data connections under TLS refused", slog.LevelInfo
 	case alg.AuthTLS:
 		return "TLS asked for", slog.LevelInfo
 	case alg.NotFTP:

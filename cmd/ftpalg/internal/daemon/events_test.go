@@ -17,7 +17,7 @@ func TestEventRecords(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	client, server := netip.MustParseAddrPort("10.1.4.4:40000"), netip.MustParseAddrPort("10.2.5.5:21")
 	pinhole := alg.Pinhole{
-		Mode: alg.Active, Source: server.Addr(), SourcePort: 20,
+		Mode: alg.Active, Source: server.Addr(), SourcePorts: alg.Ports{First: 20, Last: 20},
 		Dest: netip.MustParseAddrPort("10.1.4.4:46197"),
 	}
 	const flow = `"client":"10.1.4.4:40000","server":"10.2.5.5:21"`
@@ -51,6 +51,14 @@ func TestEventRecords(t *testing.T) {
 			`"level":"ERROR","msg":"failure","event":"failure","reason":"no luck","error":"bad"`,
 		},
 		{
+			alg.Event{
+				Kind: alg.PinholeMissed, Session: 7, Client: client, Server: server, Reason: "came from port 33333, not 20: source_port",
+				Pinhole: alg.Pinhole{Source: server.Addr(), SourcePorts: alg.Ports{First: 1, Last: 1023}, Dest: pinhole.Dest},
+			},
+			`"level":"WARN","msg":"data connection found no pinhole","event":"pinhole.missed","session":7,` + flow +
+				`,"reason":"came from port 33333, not 20: source_port","mode":"active","source":"10.2.5.5","source_port":"1-1023","address":"10.1.4.4","port":46197`,
+		},
+		{
 			alg.Event{Kind: "nat.translated"}, // of a later version
 			`"level":"INFO","msg":"nat.translated","event":"nat.translated"`,
 		},
@@ -62,6 +70,22 @@ func TestEventRecords(t *testing.T) {
 		if want := `{"time":"2026-01-02T03:04:05Z",` + c.want + "}\n"; b.String() != want {
 			t.Errorf("got\n%swant\n%s", b.String(), want)
 		}
+	}
+}
+
+// Each kind of event that there is has words of its own.
+func TestEveryKindIsDescribed(t *testing.T) {
+	words := make(map[string]alg.Kind)
+	for _, k := range []alg.Kind{
+		alg.SessionStart, alg.SessionEnd, alg.NotFTP, alg.PassiveOff, alg.AuthTLS, alg.FTPSAdmitted, alg.FTPSRefused,
+		alg.PinholeAnnounced, alg.PinholeOpen, alg.PinholeUsed, alg.PinholeClosed, alg.PinholeRefused, alg.PinholeMissed,
+		alg.Violation, alg.Overload, alg.Failure,
+	} {
+		text, _ := describe(k)
+		if other, ok := words[text]; ok || k != alg.Violation && k != alg.Overload && k != alg.Failure && text == string(k) {
+			t.Errorf("%s is described as %q, like %q", k, text, other)
+		}
+		words[text] = k
 	}
 }
 

@@ -71,11 +71,13 @@ func (d *daemon) keepAnchor(ctx context.Context) error {
 	})
 }
 
-// keepTable puts our table back after another program has taken it away.
+// keepTable puts our table back after another program has taken it away, and moves its
+// chains where the operator's have come to stand elsewhere.
 func (d *daemon) keepTable(ctx context.Context) error {
 	ticker := time.NewTicker(restoreEvery)
 	defer ticker.Stop()
 	failing := false
+	var seen uint32
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,5 +92,22 @@ func (d *daemon) keepTable(ctx context.Context) error {
 			d.log.Warn("another program removed our table: it is back")
 		}
 		failing = err != nil
+		d.follow(&seen)
+	}
+}
+
+// follow moves our chains if the ruleset's generation is not the one that was seen.
+func (d *daemon) follow(seen *uint32) {
+	generation, err := d.table.Generation()
+	if err != nil || generation == *seen {
+		return
+	}
+	switch moved, err := d.table.Follow(); {
+	case err != nil:
+		d.log.Error("our chains could not be moved to where the operator's have come to stand", "error", err)
+	case moved:
+		d.log.Info("our chains were moved: the operator's have come to stand elsewhere")
+	default:
+		*seen = generation
 	}
 }

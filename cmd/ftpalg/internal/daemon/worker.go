@@ -22,6 +22,7 @@ type worker struct {
 	sink     alg.Sink
 
 	asked    chan func() // questions, answered between packets
+	saved    []alg.Saved // of the end
 	ticked   time.Time
 	packets  []alg.Packet
 	verdicts []queue.Verdict
@@ -32,7 +33,9 @@ type worker struct {
 func (w *worker) run(ctx context.Context) error {
 	err := w.queue.Run(ctx, w.handle)
 	now := time.Now()
-	return errors.Join(err, w.answer(now, w.alg.Stop(now)))
+	result, saved := w.alg.Suspend(now)
+	w.saved = saved
+	return errors.Join(err, w.answer(now, result))
 }
 
 // handle is called with what has arrived, and at least as often as a tick is due.
@@ -41,21 +44,21 @@ func (w *worker) handle(packets []queue.Packet) error {
 	if len(packets) > 0 {
 		w.packets = w.packets[:0]
 		for _, p := range packets {
-			w.packets = append(w.packets, alg.Packet{ID: p.ID, Data: p.Data})
+			w.packets = append(w.packets, alg.Packet(p))
 		}
 		if err := w.answer(now, w.alg.Batch(now, w.packets)); err != nil {
 			return err
 		}
 	}
-	if now.Sub(w.ticked) < tickEvery {
-		return nil
-	}
-	w.ticked = now
 	select {
 	case question := <-w.asked:
 		question()
 	default:
 	}
+	if now.Sub(w.ticked) < tickEvery {
+		return nil
+	}
+	w.ticked = now
 	return w.answer(now, w.alg.Tick(now))
 }
 
@@ -80,7 +83,7 @@ func ask[T any](ctx context.Context, w *worker, f func(*alg.Worker) T) (T, bool)
 func (w *worker) answer(now time.Time, r alg.Result) error {
 	w.verdicts = w.verdicts[:0]
 	for _, v := range r.Verdicts {
-		w.verdicts = append(w.verdicts, queue.Verdict{ID: v.ID, Drop: v.Drop, Data: v.Data})
+		w.verdicts = append(w.verdicts, queue.Verdict(v))
 	}
 	if err := w.queue.Verdicts(w.verdicts); err != nil {
 		return err

@@ -22,7 +22,7 @@ type JSON struct {
 	// Of the pinhole events. Source connects to Address and Port.
 	Mode       string     `json:"mode,omitempty"`
 	Source     netip.Addr `json:"source,omitzero"`
-	SourcePort *uint16    `json:"source_port,omitempty"` // 0: any
+	SourcePort *Ports     `json:"source_port,omitempty"`
 	Address    netip.Addr `json:"address,omitzero"`
 	Port       uint16     `json:"port,omitempty"`
 	OpenedAt   time.Time  `json:"opened_at,omitzero"` // absent: it never opened
@@ -44,7 +44,7 @@ func From(e alg.Event) JSON {
 		OpenedAt: e.OpenedAt,
 	}
 	if p := e.Pinhole; p.Dest.IsValid() {
-		j.Mode, j.Source, j.SourcePort = p.Mode.String(), p.Source, new(p.SourcePorts.First)
+		j.Mode, j.Source, j.SourcePort = p.Mode.String(), p.Source, new(Ports(p.SourcePorts))
 		j.Address, j.Port = p.Dest.Addr(), p.Dest.Port()
 	}
 	if e.Kind == alg.PinholeClosed {

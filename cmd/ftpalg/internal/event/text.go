@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -57,8 +58,8 @@ func (j *JSON) pinhole() string {
 		return ""
 	}
 	source := j.Source.String()
-	if j.SourcePort != nil && *j.SourcePort != 0 {
-		source = netip.AddrPortFrom(j.Source, *j.SourcePort).String()
+	if j.SourcePort != nil && *j.SourcePort != (Ports{}) {
+		source = net.JoinHostPort(source, j.SourcePort.String())
 	}
 	return fmt.Sprintf("%s %s -> %s", j.Mode, source, netip.AddrPortFrom(j.Address, j.Port))
 }

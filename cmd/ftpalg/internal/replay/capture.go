@@ -60,7 +60,7 @@ func openCapture(r io.Reader) (*capture, error) {
 		err = c.openNG(in)
 	case isPcap(magic):
 		err = c.openPcap(in)
-	case magic[0] == 0x1f && magic[1] == 0x8b:
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		err = errCompressed
 	default:
 		err = errNoCapture

@@ -18,6 +18,9 @@ import (
 
 var little = binary.LittleEndian
 
+// quietly is for files in which no events are expected, or of no interest.
+var quietly = Config{Policy: alg.DefaultPolicy(), Sink: func(alg.Event) {}}
+
 // What is no capture is told from what is; the error names the file.
 func TestUnreadableFiles(t *testing.T) {
 	packets := active(t).packets
@@ -35,6 +38,7 @@ func TestUnreadableFiles(t *testing.T) {
 		{"not a capture in pcap or pcapng format", []byte("PORT 10,1,4,4,180,117\r\n")},
 		{"not a capture in pcap or pcapng format", []byte{1, 2}},
 		{"compressed: unpack it first", []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0}},
+		{"not a capture in pcap or pcapng format", []byte{0x1f}},
 		{"the file ends within its header", whole[:20]},
 		{"the file ends within its header", versionNG[:20]},
 		{"version 9", version},
@@ -48,13 +52,13 @@ func TestUnreadableFiles(t *testing.T) {
 		if err := os.WriteFile(name, f.content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := File(t.Context(), name, alg.DefaultPolicy(), func(alg.Event) {})
-		if err == nil || !strings.HasPrefix(err.Error(), "replay "+name+": ") || !strings.Contains(err.Error(), f.want) {
+		_, err := File(t.Context(), name, quietly)
+		if err == nil || !strings.HasPrefix(err.Error(), "replaying "+name+": ") || !strings.Contains(err.Error(), f.want) {
 			t.Errorf("%q, want %q", err, f.want)
 		}
 	}
 	for _, name := range []string{dir, filepath.Join(dir, "absent")} {
-		if _, err := File(t.Context(), name, alg.DefaultPolicy(), func(alg.Event) {}); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := File(t.Context(), name, quietly); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -156,7 +160,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := read(t.Context(), io.MultiReader(bytes.NewReader(head), zeros{}), alg.DefaultPolicy(), func(alg.Event) {})
+		_, err := Read(t.Context(), io.MultiReader(bytes.NewReader(head), zeros{}), quietly)
 		runtime.ReadMemStats(&after)
 		if !errors.Is(err, errRecord) {
 			t.Errorf("%s: %v", name, err)

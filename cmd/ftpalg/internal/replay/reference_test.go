@@ -32,7 +32,7 @@ func TestReferenceDialogue(t *testing.T) {
 	}
 	var text, lines bytes.Buffer
 	write, encode := event.NewText(&text), json.NewEncoder(&lines)
-	s, err := File(t.Context(), reference, alg.DefaultPolicy(), func(e alg.Event) {
+	s, err := File(t.Context(), reference, Config{Policy: alg.DefaultPolicy(), Sink: func(e alg.Event) {
 		j := event.From(e)
 		if err := write.Write(j); err != nil {
 			t.Fatal(err)
@@ -40,7 +40,7 @@ func TestReferenceDialogue(t *testing.T) {
 		if err := encode.Encode(j); err != nil {
 			t.Fatal(err)
 		}
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

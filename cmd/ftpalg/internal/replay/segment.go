@@ -10,8 +10,10 @@ import (
 // capture may lack the end of it.
 type segment struct {
 	src, dst netip.AddrPort
+	seq      uint32
 	flags    uint8
-	payload  bool
+	payload  bool   // on the wire
+	text     []byte // of the payload, what the capture has
 }
 
 // TCP flags (RFC 9293, section 3.1).
@@ -26,9 +28,11 @@ const (
 // first reports whether the segment asks for a new connection.
 func (s *segment) first() bool { return s.flags&(fin|syn|rst|ack) == syn }
 
-// diverted reports whether the engine of a gateway gets to see a segment of a control
-// connection: pure ACKs stay in the kernel.
-func (s *segment) diverted() bool { return s.payload || s.flags&(fin|syn|rst) != 0 }
+// answer reports whether the segment answers a SYN.
+func (s *segment) answer() bool { return s.flags&(syn|ack) == syn|ack }
+
+// has reports whether any of the flags is set.
+func (s *segment) has(flags uint8) bool { return s.flags&flags != 0 }
 
 // of reports whether one end of the segment is at one of the ports.
 func (s *segment) of(ports []uint16) bool {
@@ -77,10 +81,15 @@ func transport(p []byte, at, length int, src, dst []byte) (segment, bool) {
 	h := p[at:]
 	from, _ := netip.AddrFromSlice(src)
 	to, _ := netip.AddrFromSlice(dst)
-	return segment{
-		src:     netip.AddrPortFrom(from, binary.BigEndian.Uint16(h)),
-		dst:     netip.AddrPortFrom(to, binary.BigEndian.Uint16(h[2:])),
-		flags:   h[13],
-		payload: length > at+int(h[12]>>4)*4,
-	}, true
+	s := segment{
+		src:   netip.AddrPortFrom(from, binary.BigEndian.Uint16(h)),
+		dst:   netip.AddrPortFrom(to, binary.BigEndian.Uint16(h[2:])),
+		seq:   binary.BigEndian.Uint32(h[4:]),
+		flags: h[13],
+	}
+	if data := at + int(h[12]>>4)*4; length > data {
+		s.payload = true
+		s.text = p[min(data, len(p)):min(length, len(p))]
+	}
+	return s, true
 }

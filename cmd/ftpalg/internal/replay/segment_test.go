@@ -3,9 +3,12 @@ package replay
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"github.com/ftpalg/ftpalg/alg/tcp"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 )
@@ -35,8 +38,9 @@ func TestDissectAgreesWithTheEngine(t *testing.T) {
 		if err != nil || len(p) >= 40 && p[0]>>4 == 6 && !ok { // with headers that hardly anyone sends
 			return
 		}
-		if want := (segment{seg.Src, seg.Dst, seg.Flags, len(seg.Payload) > 0}); !ok || got != want {
-			t.Errorf("%x: %v, %v, want %v", p, got, ok, want)
+		want := segment{seg.Src, seg.Dst, seg.Seq, seg.Flags, len(seg.Payload) > 0, seg.Payload}
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(segment{}), cmpopts.EquateComparable(netip.AddrPort{}), cmpopts.EquateEmpty()); !ok || d != "" {
+			t.Errorf("%x: %v (-want +got)\n%s", p, ok, d)
 		}
 	}
 	if got, ok := dissect(extended); !ok || got.dst != k6.server || !got.payload {

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ftpalg/ftpalg/alg"
@@ -14,10 +15,12 @@ type Summary struct {
 	Foreign   int  // skipped for a link type that is not read
 	Cut       bool // the file ends in the middle of a record
 
-	Started, Ended        int // sessions
-	Opened, Used, Refused int // pinholes
+	Started, Ended                int // sessions
+	Resumed                       int // of those that started: began before the file
+	Opened, Used, Refused, Missed int // pinholes
 
-	Engine alg.Stats
+	Elsewhere []string // a sentence for each port with FTP that is not configured
+	Engine    alg.Stats
 }
 
 func (s *Summary) count(e alg.Event) {
@@ -32,13 +35,26 @@ func (s *Summary) count(e alg.Event) {
 		s.Used++
 	case alg.PinholeRefused:
 		s.Refused++
+	case alg.PinholeMissed:
+		s.Missed++
 	}
 }
 
 // String returns the numbers in one line.
 func (s *Summary) String() string {
-	return fmt.Sprintf("packets: %d, %d skipped, %d truncated; sessions: %d, %d not seen to end; pinholes: %d opened, %d used, %d refused",
-		s.Packets, s.Skipped, s.Truncated, s.Started, s.Started-s.Ended, s.Opened, s.Used, s.Refused)
+	return fmt.Sprintf("packets: %d, %d skipped, %d truncated; sessions: %d, %d not seen to end; pinholes: %d opened, %d used, %d refused, %d missed",
+		s.Packets, s.Skipped, s.Truncated, s.Started, s.Started-s.Ended, s.Opened, s.Used, s.Refused, s.Missed)
+}
+
+// errChecksums says that the checksums are wrong throughout. They are where a network
+// card computes them after the capture took its copy, and where somebody changed the
+// addresses in the file.
+var errChecksums = errors.New("the TCP checksums of the control connections are wrong throughout, so nothing was read: a network card was to compute them, or the addresses in the file were changed; --ignore-checksums reads them as they are")
+
+// checksums reports whether no segment was read because of the checksums.
+func (s *Summary) checksums() bool {
+	e := &s.Engine
+	return e.Checksum > 0 && e.Checksum+e.Unreadable == e.Packets
 }
 
 // Warnings returns a sentence for each thing that kept the engine from reading all
@@ -48,13 +64,18 @@ func (s *Summary) Warnings() []string {
 	if s.Cut {
 		all = append(all, "the file ends in the middle of a record: what comes before it was read")
 	}
+	checksums := s.Engine.Checksum
+	if s.checksums() { // an error says so
+		checksums = 0
+	}
 	for _, w := range []struct {
 		n    uint64
 		text string
 	}{
 		{uint64(s.Foreign), "packets of a link type that is not read: %d"},
 		{s.Engine.Unreadable, "segments of control connections that are incomplete, which were not read: %d"},
-		{s.Engine.Checksum, "segments of control connections with a wrong checksum, which were not read: %d"},
+		{checksums, "segments of control connections with a wrong TCP checksum, which were not read (--ignore-checksums reads them): %d"},
+		{uint64(s.Resumed), "dialogues that began before the file, taken up for active mode alone and after one command and its reply: %d"},
 		{s.Engine.Unhelped, "packets of control connections beyond the most sessions that the configuration allows: %d"},
 		{s.Engine.Lost, "times that bytes of a dialogue are missing from the capture: %d"},
 	} {
@@ -62,5 +83,5 @@ func (s *Summary) Warnings() []string {
 			all = append(all, fmt.Sprintf(w.text, w.n))
 		}
 	}
-	return all
+	return append(all, s.Elsewhere...)
 }

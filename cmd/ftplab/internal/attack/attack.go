@@ -44,12 +44,13 @@ func Run(ctx context.Context, o Options) (*Matrix, error) {
 	if err != nil {
 		return nil, err
 	}
+	there, notes := available()
 	columns := make([]*column, len(chosen))
 	var mu sync.Mutex
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for i, f := range chosen {
-		c := &column{firewall: f, progress: func(string) {}}
+	for i, f := range slices.Backward(chosen) { // the last take longest
+		c := &column{firewall: f, rows: there, progress: func(string) {}}
 		if o.Progress != nil {
 			c.progress = func(what string) {
 				mu.Lock()
@@ -70,7 +71,21 @@ func Run(ctx context.Context, o Options) (*Matrix, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	return join(columns), nil
+	return join(columns, there, notes), nil
+}
+
+// available returns the rows for which the programs are there, and notes of the others.
+func available() (there []row, notes []string) {
+	for _, r := range rows {
+		if r.needs != "" {
+			if err := lab.Require(r.needs); err != nil {
+				notes = append(notes, fmt.Sprintf("There is no row %q: %v.", r.name, err))
+				continue
+			}
+		}
+		there = append(there, r)
+	}
+	return there, notes
 }
 
 // choose returns the named firewalls, in the order of Names.
@@ -86,8 +101,8 @@ func choose(names []string) ([]firewall, error) {
 }
 
 // join makes a matrix of its columns.
-func join(columns []*column) *Matrix {
-	m := &Matrix{}
+func join(columns []*column, rows []row, notes []string) *Matrix {
+	m := &Matrix{Notes: notes}
 	for _, r := range rows {
 		m.Rows = append(m.Rows, Row{Name: r.name, Attack: r.attack, About: r.about})
 	}
@@ -97,7 +112,7 @@ func join(columns []*column) *Matrix {
 			continue
 		}
 		m.Firewalls = append(m.Firewalls, Firewall{
-			Name: c.firewall.name, Title: c.firewall.title, About: c.about(), Exposure: c.exposure(),
+			Name: c.firewall.name, Title: c.firewall.title, About: c.about(), Exposure: c.exposure(), ToServer: c.toServer(),
 		})
 		for i := range m.Rows {
 			m.Rows[i].Cells = append(m.Rows[i].Cells, c.cells[i])

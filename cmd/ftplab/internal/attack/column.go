@@ -17,11 +17,24 @@ import (
 type row struct {
 	name, about string
 	attack      bool
+	stage       stage
+	needs       string // a program, without which the row is left out; empty: none beside those of Missing
 	measure     func(context.Context, *column) (Cell, error)
 }
 
 // rows are all there are, in the order in which they are shown.
 var rows = slices.Concat(services, scans, dialogues())
+
+// stage is a part of the measurements. What is of one stage is measured at the same time.
+// Scans come first, while no FTP session has been: what they find, they find at any hour.
+type stage int
+
+const (
+	scanning stage = iota
+	serving        // with real FTP servers
+	playing        // with a hostile one
+	stageCount
+)
 
 // column is one firewall and what was measured of it.
 type column struct {
@@ -34,10 +47,13 @@ type column struct {
 	ftp      *net.TCPListener // of the hostile server
 	dialing  sync.Mutex       // one dialogue at a time begins
 
-	cells   []Cell // of rows
+	rows    []row // what to measure
+	cells   []Cell
 	missing string // why there are none
 
 	scanned  int           // ports that the stranger's scan has reached
+	served   int           // ports that the server's scan has reached
+	stolen   bool          // the stranger has reached a port that was open for the server
 	transfer time.Duration // for which one transfer left its port open
 	refused  time.Duration // for which a refused announcement left its port open
 }
@@ -61,42 +77,45 @@ func (c *column) measure(ctx context.Context, binary string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.expected.close()) }()
+	if err := loosen(c.Gateway); err != nil {
+		return err
+	}
 	return c.stages(ctx)
 }
 
-// stages measures the rows. Scans come first, while no FTP session has been: what they
-// find, they find at any hour.
+// stages measures the rows.
 func (c *column) stages(ctx context.Context) error {
-	first, then := len(services), len(services)+len(scans)
-	c.cells = make([]Cell, len(rows))
-	for _, stage := range []struct {
-		what     string
-		from, to int // of rows
-		begin    func(context.Context) (end func() error, err error)
+	c.cells = make([]Cell, len(c.rows))
+	for n, part := range [stageCount]struct {
+		what  string
+		begin func(context.Context) (end func() error, err error)
 	}{
-		{"scanning every port of the client, twice", first, then, c.listenOnClient},
-		{"transferring files", 0, first, c.startServer},
-		{"playing hostile dialogues", then, len(rows), c.startHostileServer},
+		scanning: {"scanning every port of the client, twice", c.listenOnClient},
+		serving:  {"transferring files, and asking for strange names", c.startServers},
+		playing:  {"playing hostile dialogues", c.startHostileServer},
 	} {
-		c.progress(stage.what)
-		end, err := stage.begin(ctx)
+		c.progress(part.what)
+		end, err := part.begin(ctx)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(c.together(ctx, stage.from, stage.to), end()); err != nil {
+		if err := errors.Join(c.together(ctx, stage(n)), end()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// together measures rows at the same time.
-func (c *column) together(ctx context.Context, from, to int) error {
+// together measures the rows of a stage.
+func (c *column) together(ctx context.Context, of stage) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for i := from; i < to; i++ {
+	for i, r := range c.rows {
+		if r.stage != of {
+			continue
+		}
 		group.Go(func() (err error) {
-			if c.cells[i], err = rows[i].measure(ctx, c); err != nil {
-				return fmt.Errorf("%s: %w", rows[i].name, err)
+			if c.cells[i], err = r.measure(ctx, c); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
 			}
 			return nil
 		})

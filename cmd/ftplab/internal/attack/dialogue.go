@@ -34,13 +34,13 @@ func (c *column) startHostileServer(ctx context.Context) (end func() error, err 
 	return ln.Close, nil
 }
 
-// dial opens a control connection, without a word said.
-func (c *column) dial(ctx context.Context) (*dialogue, error) {
+// dial opens a control connection from a host, without a word said.
+func (c *column) dial(ctx context.Context, from *lab.Host) (*dialogue, error) {
 	c.dialing.Lock()
 	defer c.dialing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, arrival)
 	defer cancel()
-	client, err := c.Client.Dial(ctx, "tcp", c.ftp.Addr().String())
+	client, err := from.Dial(ctx, "tcp", c.ftp.Addr().String())
 	if err != nil {
 		return nil, err
 	}

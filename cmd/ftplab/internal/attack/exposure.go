@@ -4,19 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
-// exposure is what the measurements come to, in an hour in which the client makes one
-// transfer and announces one port that the server refuses. What the scan has found
-// before there was any session is open all the hour; what a session opens is one port.
+// exposure is what the measurements come to for a stranger, in an hour in which the client
+// makes one transfer and announces one port that the server refuses. What the scan has
+// found before there was any session is open all the hour; what a session opens is one
+// port, and not for him unless he got in there too.
 func (c *column) exposure() Exposure {
-	e := Exposure{Ports: c.scanned, Seconds: time.Hour.Seconds()}
-	if c.scanned == 0 {
-		e.Seconds = (c.transfer + c.refused).Seconds()
+	if !c.stolen {
+		return exposed(c.scanned, 0)
+	}
+	return exposed(c.scanned, c.transfer+c.refused)
+}
+
+// toServer is the same for the server that the client talks to.
+func (c *column) toServer() Exposure { return exposed(c.served, c.transfer+c.refused) }
+
+// exposed returns what these ports, open always, come to; or where there are none, one
+// that a session opens for some time.
+func exposed(always int, opened time.Duration) Exposure {
+	e := Exposure{Ports: always, Seconds: time.Hour.Seconds()}
+	if always == 0 {
+		e.Seconds = opened.Seconds()
 		if e.Seconds > 0 {
 			e.Ports = 1
 		}
@@ -25,17 +38,24 @@ func (c *column) exposure() Exposure {
 	return e
 }
 
-// about describes the firewall, and what its exposure is made of.
+// about describes the firewall, and what its exposures are made of.
 func (c *column) about() string {
+	whom := "to the server alone"
+	if c.stolen {
+		whom = "to anybody"
+	}
 	made := "Nothing was ever open."
 	switch {
 	case c.scanned > 0:
 		made = fmt.Sprintf("The %d ports were reached while there was no FTP session at all: they are open all the time.", c.scanned)
+	case c.served > 0:
+		made = fmt.Sprintf("The server reached %d ports while there was no FTP session at all: they are open to it all the time.", c.served)
 	case c.refused > 0:
-		made = fmt.Sprintf("The transfer left its port open for %.2f ms, an announcement that the server refused left another open for %.0f s.",
-			milliseconds(c.transfer), c.refused.Seconds())
+		made = fmt.Sprintf("The transfer left its port open for %.2f ms, an announcement that the server refused left another open for %.0f s, %s.",
+			milliseconds(c.transfer), c.refused.Seconds(), whom)
 	case c.transfer > 0:
-		made = fmt.Sprintf("The transfer left its port open for %.2f ms; an announcement that the server refused opened none.", milliseconds(c.transfer))
+		made = fmt.Sprintf("The transfer left its port open for %.2f ms, %s; an announcement that the server refused opened none.",
+			milliseconds(c.transfer), whom)
 	}
 	return c.firewall.about + " " + made
 }
@@ -87,17 +107,17 @@ func (c *column) openUnused(port uint16) (time.Duration, error) {
 
 // reason returns why ftpalg admits nothing any more for the client's control connection;
 // empty where it did not say.
-func (c *column) reason(client net.Addr) string {
+func (c *column) reason(client netip.AddrPort) string {
 	if c.gate.daemon == nil {
 		return ""
 	}
 	reason := ""
 	for _, e := range c.gate.daemon.Events() {
-		if e.Client.String() != client.String() {
+		if e.Client != client {
 			continue
 		}
 		switch e.Event {
-		case "pinhole.refused", "pinhole.closed", "violation", "session.not_ftp":
+		case "pinhole.refused", "pinhole.closed", "violation", "session.not_ftp", "session.passive_off":
 			reason = e.Reason
 		}
 	}

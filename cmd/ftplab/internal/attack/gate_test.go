@@ -74,7 +74,7 @@ func checkGate(t *testing.T, c *column, name string) {
 	// What was announced under the firewall before is not admitted any more.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	target := netip.AddrPortFrom(c.Client.IPv4, 50000)
+	target := netip.AddrPortFrom(c.Client.IPv4, 78<<8|80)
 	cell, err := c.attempt(ctx, c.Server, netip.AddrPortFrom(c.Server.IPv4, 20), target)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func checkGate(t *testing.T, c *column, name string) {
 	announce(t, c)
 }
 
-// announce says PORT 10,1,4,4,195,80 and leaves it at that.
+// announce says PORT 10,1,4,4,78,80 and leaves it at that.
 func announce(t *testing.T, c *column) {
 	t.Helper()
 	end, err := c.startHostileServer(t.Context())
@@ -93,12 +93,12 @@ func announce(t *testing.T, c *column) {
 		t.Fatal(err)
 	}
 	defer func() { _ = end() }()
-	d, err := c.dial(t.Context())
+	d, err := c.dial(t.Context(), c.Client)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.close)
-	if err := d.play(login + "C: PORT 10,1,4,4,195,80\nS: 200 ok\nC: RETR x"); err != nil {
+	if err := d.play(login + "C: PORT 10,1,4,4,78,80\nS: 200 ok\nC: RETR x"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
@@ -23,6 +25,11 @@ type hostile struct {
 
 	// act is what happens, where that is more than the script and an attempt after it.
 	act func(context.Context, *scene) (Cell, error)
+
+	forged []string // lines of the script that the attacker says in another's name
+	client string   // the host that plays the client; empty: client
+	alone  bool     // act makes the control connection
+	asks   string   // the real FTP server, where it is not the one that is played
 }
 
 // scene is a hostile dialogue while it is played.
@@ -30,15 +37,22 @@ type scene struct {
 	*column
 	*dialogue
 	hostile
+	control  netip.AddrPort // the client's end of the control connection
 	attacker *lab.Host
 	target   netip.AddrPort
+	victim   *net.TCPListener // at target
+	ends     []func()
 }
 
 // dialogues returns the rows of the hostile dialogues.
 func dialogues() []row {
 	var rows []row
 	for _, h := range hostiles {
-		rows = append(rows, row{h.name, h.about, true, h.measure})
+		r := row{name: h.name, about: h.about, attack: true, stage: playing, measure: h.measure}
+		if h.asks != "" {
+			r.stage, r.needs = serving, h.asks
+		}
+		rows = append(rows, r)
 	}
 	return rows
 }
@@ -52,13 +66,18 @@ func (h hostile) measure(ctx context.Context, c *column) (cell Cell, err error) 
 	if err != nil {
 		return cell, err
 	}
-	defer ln.Close()
-	if s.dialogue, err = c.dial(ctx); err != nil {
-		return cell, err
+	s.victim = ln.(*net.TCPListener)
+	defer s.end()
+	s.atEnd(func() { ln.Close() })
+	if !h.alone {
+		if s.dialogue, err = c.dial(ctx, c.Host(cmp.Or(h.client, "client"))); err != nil {
+			return cell, err
+		}
+		s.control = s.dialogue.client.LocalAddr().(*net.TCPAddr).AddrPort()
+		s.atEnd(s.close)
+		stop := context.AfterFunc(ctx, s.close)
+		defer stop()
 	}
-	defer s.close()
-	stop := context.AfterFunc(ctx, s.close)
-	defer stop()
 	act := h.act
 	if act == nil {
 		act = playAndTry
@@ -66,19 +85,46 @@ func (h hostile) measure(ctx context.Context, c *column) (cell Cell, err error) 
 	if cell, err = act(ctx, s); err != nil {
 		return cell, err
 	}
-	if reason := c.reason(s.client.LocalAddr()); reason != "" && cell.Result == Blocked {
+	if reason := c.reason(s.control); reason != "" && cell.Result == Blocked {
 		cell.Detail += "; ftpalg: " + reason
 	}
 	return cell, nil
 }
 
-// try is the attacker's attempt, from port 20 if he is outside.
-func (s *scene) try(ctx context.Context) (Cell, error) {
-	var from netip.AddrPort
-	if s.attacker != s.Client {
+// atEnd has something done when the scene is over; what came last goes first.
+func (s *scene) atEnd(f func()) { s.ends = append(s.ends, f) }
+
+func (s *scene) end() {
+	for _, f := range slices.Backward(s.ends) {
+		f()
+	}
+}
+
+// source is where the attacker connects from: port 20 if he is outside.
+func (s *scene) source() (from netip.AddrPort) {
+	if s.attacker == s.Server || s.attacker == s.Outsider {
 		from = netip.AddrPortFrom(s.attacker.IPv4, 20)
 	}
-	return s.attempt(ctx, s.attacker, from, s.target)
+	return from
+}
+
+// try is the attacker's attempt.
+func (s *scene) try(ctx context.Context) (Cell, error) {
+	return s.attempt(ctx, s.attacker, s.source(), s.target)
+}
+
+// tryAfter is the attempt after a dialogue that was played as it could be. Where the
+// firewall did not let all of it pass, the cell says so.
+func (s *scene) tryAfter(ctx context.Context, played ...error) (Cell, error) {
+	stuck := errors.Join(played...)
+	if stuck != nil && !errors.Is(stuck, errSilent) || ctx.Err() != nil {
+		return Cell{}, errors.Join(stuck, ctx.Err())
+	}
+	cell, err := s.try(ctx)
+	if stuck != nil {
+		cell.Detail += "; " + stuck.Error()
+	}
+	return cell, err
 }
 
 // playAndTry is the plain case.
@@ -87,6 +133,13 @@ func playAndTry(ctx context.Context, s *scene) (Cell, error) {
 		return Cell{}, err
 	}
 	return s.try(ctx)
+}
+
+// trySteal is the plain case, and notes whether the attempt was good.
+func trySteal(ctx context.Context, s *scene) (cell Cell, err error) {
+	cell, err = playAndTry(ctx, s)
+	s.stolen = cell.Result == Reached
+	return cell, err
 }
 
 // tryAfterRefusal lets some time pass, and notes how long the port was and would be open.

@@ -14,13 +14,15 @@ type Firewall struct {
 	Name  string `json:"name"`  // "open", "stateless", "stateful", "ftpalg", "helper"
 	Title string `json:"title"` // for people
 	About string `json:"about"`
-	// Exposure is what the scan and the holes left open come to.
+	// What the scans and the holes left open come to: for a third host outside, and for
+	// the server that the client talks to, which announcements admit.
 	Exposure Exposure `json:"exposure"`
+	ToServer Exposure `json:"exposure_to_server"`
 }
 
-// Exposure is how much of the client a stranger can reach, and for how long.
+// Exposure is how much of the client somebody outside can reach, and for how long.
 type Exposure struct {
-	Ports       int     `json:"ports"`        // TCP ports of the client that a probe from port 20 gets through to
+	Ports       int     `json:"ports"`        // TCP ports of the client that his probe from port 20 gets through to
 	Seconds     float64 `json:"seconds"`      // for which they stay reachable in an hour with one transfer, and one PORT that the server refuses
 	PortSeconds float64 `json:"port_seconds"` // the product
 }

@@ -27,8 +27,8 @@ const paragraphWidth = 88
 func (p *Printer) Matrix(m *Matrix) error {
 	p.table(m)
 	p.text("\n")
-	p.paragraph("ports, seconds", "how many ports of the client can be reached from outside, and for how long, "+
-		"in an hour with one transfer and one PORT that the server refuses.")
+	p.paragraph("stranger, server", "how many ports of the client a third host outside can reach, and how many the server that the client "+
+		"talks to; and for how long, in an hour with one transfer and one PORT that the server refuses.")
 	p.text("\n")
 	for _, f := range m.Firewalls {
 		p.paragraph(f.Name, f.About)
@@ -66,16 +66,19 @@ func (p *Printer) table(m *Matrix) {
 		w.AppendRow(row)
 	}
 	w.AppendSeparator()
-	w.AppendRows(exposures(m))
+	w.AppendRows(exposures(m, "ports, stranger", func(f Firewall) Exposure { return f.Exposure }))
+	w.AppendSeparator()
+	w.AppendRows(exposures(m, "ports, server", func(f Firewall) Exposure { return f.ToServer }))
 	p.text(w.Render() + "\n")
 }
 
-func exposures(m *Matrix) []table.Row {
-	ports, seconds, product := table.Row{"ports"}, table.Row{"seconds"}, table.Row{"ports x seconds"}
+func exposures(m *Matrix, name string, of func(Firewall) Exposure) []table.Row {
+	ports, seconds, product := table.Row{name}, table.Row{"seconds"}, table.Row{"ports x seconds"}
 	for _, f := range m.Firewalls {
-		ports = append(ports, number(float64(f.Exposure.Ports)))
-		seconds = append(seconds, number(f.Exposure.Seconds))
-		product = append(product, number(f.Exposure.PortSeconds))
+		e := of(f)
+		ports = append(ports, number(float64(e.Ports)))
+		seconds = append(seconds, number(e.Seconds))
+		product = append(product, number(e.PortSeconds))
 	}
 	return []table.Row{ports, seconds, product}
 }

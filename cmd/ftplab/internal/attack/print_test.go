@@ -11,8 +11,8 @@ import (
 
 var sample = &Matrix{
 	Firewalls: []Firewall{
-		{Name: "open", Title: "open", About: "Plain routing.", Exposure: Exposure{65535, 3600, 235926000}},
-		{Name: "ftpalg", Title: "stateful with ftpalg", About: "Follows the dialogue.", Exposure: Exposure{1, 0.000437841, 0.000437841}},
+		{Name: "open", Title: "open", About: "Plain routing.", Exposure: Exposure{65535, 3600, 235926000}, ToServer: Exposure{65535, 3600, 235926000}},
+		{Name: "ftpalg", Title: "stateful with ftpalg", About: "Follows the dialogue.", ToServer: Exposure{1, 0.000437841, 0.000437841}},
 	},
 	Rows: []Row{
 		{Name: "download", About: "In active mode.", Cells: []Cell{{Works, "in 3 ms"}, {Blocked, "gave up"}}},
@@ -27,12 +27,17 @@ download           works      ! blocked
 -----------------------------------------
 low port         ! reached      blocked
 -----------------------------------------
-ports              65535        1
+ports, stranger    65535        0
+seconds            3600         0
+ports x seconds    235926000    0
+-----------------------------------------
+ports, server      65535        1
 seconds            3600         0.00044
 ports x seconds    235926000    0.00044
 
-ports, seconds: how many ports of the client can be reached from outside, and for how
-long, in an hour with one transfer and one PORT that the server refuses.
+stranger, server: how many ports of the client a third host outside can reach, and how
+many the server that the client talks to; and for how long, in an hour with one transfer
+and one PORT that the server refuses.
 
 open: Plain routing.
 ftpalg: Follows the dialogue.
@@ -68,7 +73,7 @@ func TestPrint(t *testing.T) {
 	if err := p.Matrix(sample); err != nil || !strings.Contains(b.String(), "! \x1b[31mreached\x1b[0m") {
 		t.Errorf("%v: %s", err, b.String())
 	}
-	if !strings.Contains(b.String(), "\nports, seconds: how many ports of the\n") {
+	if !strings.Contains(b.String(), "\nstranger, server: how many ports of the\n") {
 		t.Errorf("not broken at 40 columns: %s", b.String())
 	}
 }

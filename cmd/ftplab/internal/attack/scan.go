@@ -25,16 +25,20 @@ const nmapOptions = "-n -Pn -sS -g 20 -p- -T5 --max-retries 0 --max-rtt-timeout 
 
 var scans = []row{
 	{
-		"scan by a stranger", "A third host outside scans every TCP port of the client with nmap, from source port 20.", true,
-		func(ctx context.Context, c *column) (cell Cell, err error) {
+		name: "scan by a stranger", about: "A third host outside scans every TCP port of the client with nmap, from source port 20.",
+		attack: true,
+		stage:  scanning,
+		measure: func(ctx context.Context, c *column) (cell Cell, err error) {
 			cell, c.scanned, err = c.scan(ctx, c.Outsider)
 			return cell, err
 		},
 	},
 	{
-		"scan by the server", "The same scan from the server's address.", true,
-		func(ctx context.Context, c *column) (Cell, error) {
-			cell, _, err := c.scan(ctx, c.Server)
+		name: "scan by the server", about: "The same scan from the server's address.",
+		attack: true,
+		stage:  scanning,
+		measure: func(ctx context.Context, c *column) (cell Cell, err error) {
+			cell, c.served, err = c.scan(ctx, c.Server)
 			return cell, err
 		},
 	},

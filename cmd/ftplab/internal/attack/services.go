@@ -24,12 +24,14 @@ const lowestPort, highestPort = 46197, 46296
 
 var services = []row{
 	{
-		"download", "lftp fetches a file in active mode: the server connects to the port that the client has announced.", false,
-		download,
+		name: "download", about: "lftp fetches a file in active mode: the server connects to the port that the client has announced.",
+		stage:   serving,
+		measure: download,
 	},
 	{
-		"listing", "lftp lists a directory in active mode.", false,
-		func(ctx context.Context, c *column) (Cell, error) {
+		name: "listing", about: "lftp lists a directory in active mode.",
+		stage: serving,
+		measure: func(ctx context.Context, c *column) (Cell, error) {
 			return c.lftp(ctx, "ls", func(out string) error {
 				if !strings.Contains(out, "R1.cfg\n") {
 					return fmt.Errorf("no R1.cfg in the listing %q", out)
@@ -39,14 +41,16 @@ var services = []row{
 		},
 	},
 	{
-		"upload", "lftp stores a file in active mode.", false,
-		func(ctx context.Context, c *column) (Cell, error) {
+		name: "upload", about: "lftp stores a file in active mode.",
+		stage: serving,
+		measure: func(ctx context.Context, c *column) (Cell, error) {
 			return c.lftp(ctx, "put R3.cfg", func(string) error { return c.arrived(lab.ServerFiles+"/R3.cfg", lab.R3) })
 		},
 	},
 	{
-		"passive mode", "curl fetches a file in passive mode: the client connects to a port that the server has announced.", false,
-		func(ctx context.Context, c *column) (Cell, error) {
+		name: "passive mode", about: "curl fetches a file in passive mode: the client connects to a port that the server has announced.",
+		stage: serving,
+		measure: func(ctx context.Context, c *column) (Cell, error) {
 			return c.curl(ctx, "R1.cfg", func(out string) error { return same(out, lab.R1) })
 		},
 	},
@@ -66,13 +70,18 @@ func download(ctx context.Context, c *column) (Cell, error) {
 	return cell, err
 }
 
-// startServer starts vsftpd.
-func (c *column) startServer(ctx context.Context) (end func() error, err error) {
+// startServers starts vsftpd on the server, and on the outsider proftpd, where it is
+// installed.
+func (c *column) startServers(ctx context.Context) (end func() error, err error) {
 	p, err := c.StartVSFTPD(ctx, lab.VSFTPDOptions{Settings: map[string]string{"connect_timeout": seconds(givesUpAfter)}})
-	if err != nil {
-		return nil, err
+	if err != nil || lab.Require("proftpd") != nil {
+		return p.Kill, err
 	}
-	return p.Kill, nil
+	other, err := c.StartProFTPD(ctx, lab.ProFTPDOptions{Host: c.Outsider})
+	if err != nil {
+		return nil, errors.Join(err, p.Kill())
+	}
+	return func() error { return errors.Join(p.Kill(), other.Kill()) }, nil
 }
 
 // lftp runs a transfer in active mode.

@@ -120,7 +120,7 @@ func testParts(t *testing.T, b *browser) {
 		"main > section.step": 9,
 		"table.packets":       8, // the last step of the fixture has none
 		"table.firewalls td.good, table.firewalls td.bad": 60,
-		"table.exposure tbody tr":                         5,
+		"table.exposure tbody tr":                         10,
 		"svg.wide":                                        5,
 		"svg.narrow":                                      5,
 		"#transfer-1 .wide .hole":                         1,

@@ -22,7 +22,9 @@ func TestRungsAreInOrder(t *testing.T) {
 		"1.20 ms outsider strange",
 		"1.40 ms server data",
 		"1.40 ms gateway pinholeused", // by the packet of that time
-		"1.60 ms client data", "1.70 ms server data", "2.10 ms server control", "2.30 ms server data", "2.40 ms server data",
+		"1.60 ms client data", "1.70 ms server data", "2.10 ms server control",
+		"2.20 ms gateway pinholefound",
+		"2.30 ms server data", "2.40 ms server data",
 		"2.70 ms client data", "2.90 ms client data", "3.10 ms server data", "3.40 ms server control",
 		"3.50 ms gateway pinholeclosed",
 		"3.60 ms client control",
@@ -49,7 +51,7 @@ func TestLadder(t *testing.T) {
 		d := l.draw(f.Rungs, s.Hosts)
 		for class, want := range map[string]int{
 			"control": 6, "data": 8, "strange": 1, "cross": 1, "hole": 1, "admitted": 1, "wall": 1, "lifeline": 2,
-			"mark opened": 1, "mark used": 1, "mark closed": 1,
+			"mark opened": 1, "mark used": 1, "mark found": 1, "mark closed": 1,
 		} {
 			if got := len(paths(d, class)); got != want {
 				t.Errorf("width %d: %d paths of class %q, want %d", l.width, got, class, want)
@@ -75,10 +77,10 @@ func TestLadder(t *testing.T) {
 func TestLadderOfUnusedPinhole(t *testing.T) {
 	s, _ := fixture(t)
 	unused := s.Transfers[0]
-	unused.Pinhole.UsedAt = time.Time{}
+	unused.Pinhole.UsedAt, unused.Pinhole.FoundAt = time.Time{}, time.Time{}
 	v := newTransfer(1, unused, s.Hosts)
-	if v.Used || v.Waited != v.Existed {
-		t.Errorf("used %t after %v of %v", v.Used, v.Waited, v.Existed)
+	if v.Used || v.Found || v.Waited != v.Existed || v.Waited != v.Closed {
+		t.Errorf("used %t, found %t after %v, %v of %v", v.Used, v.Found, v.Waited, v.Existed, v.Closed)
 	}
 	if n := len(paths(v.Figure.Wide, "admitted")); n != 0 {
 		t.Errorf("a connection was admitted by a pinhole that was never used")
@@ -104,9 +106,9 @@ func TestTopologyWithFewHosts(t *testing.T) {
 
 func TestPlot(t *testing.T) {
 	firewalls := []attack.Firewall{
-		{Title: "a", Exposure: attack.Exposure{PortSeconds: 0}},
-		{Title: "b", Exposure: attack.Exposure{PortSeconds: 0.0005}},
-		{Title: "c", Exposure: attack.Exposure{PortSeconds: 65535 * 3600}},
+		{Title: "a"},
+		{Title: "b", ToServer: attack.Exposure{PortSeconds: 0.0005}},
+		{Title: "c", Exposure: attack.Exposure{PortSeconds: 65535 * 3600}, ToServer: attack.Exposure{PortSeconds: 65535 * 3600}},
 	}
 	low, high := decades(firewalls)
 	if low != -6 || high != 9 {
@@ -124,7 +126,7 @@ func TestPlot(t *testing.T) {
 		}
 	}
 	// 975 - 90 are 15 decades: -3.3 and 8.37 of them from 10^-6.
-	if want := []int{12, 249, 938}; !slices.Equal(at, want) {
+	if want := []int{12, 12, 12, 249, 938, 938}; !slices.Equal(at, want) {
 		t.Errorf("the dots stand at %v, want %v", at, want)
 	}
 	if low, high := decades(nil); low >= high {

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -18,8 +17,10 @@ type transfer struct {
 	Rungs   []rung
 	Opened  bool
 	Used    bool
+	Found   bool          // that it was used, before the end
 	Waited  time.Duration // from the opening to the use, or else to the end
-	Existed time.Duration // from the opening to the end, at most
+	Existed time.Duration // from the opening until ftpalg found it used, or else to the end
+	Closed  time.Duration // from the opening to the end
 	Reason  string
 }
 
@@ -28,7 +29,7 @@ type transfer struct {
 type rung struct {
 	After   time.Duration // since the first of the ladder
 	Message *story.Message
-	Event   string // "opened", "used" or "closed"; empty for a message
+	Event   string // "opened", "used", "found" or "closed"; empty for a message
 	Text    string
 
 	at time.Time
@@ -66,11 +67,12 @@ func newTransfer(n int, t story.Transfer, hosts []story.Host) transfer {
 	hole := t.Pinhole
 	v := transfer{
 		ID: fmt.Sprintf("transfer-%d", n), Title: t.Title, Rungs: rungs,
-		Opened: !hole.OpenedAt.IsZero(), Used: !hole.UsedAt.IsZero(), Reason: hole.Reason,
+		Opened: !hole.OpenedAt.IsZero(), Used: !hole.UsedAt.IsZero(), Found: !hole.FoundAt.IsZero(),
+		Reason: hole.Reason,
 	}
 	if v.Opened {
-		v.Existed = hole.ClosedAt.Sub(hole.OpenedAt)
-		v.Waited = v.Existed
+		v.Existed, v.Closed = hole.Existed(), hole.ClosedAt.Sub(hole.OpenedAt)
+		v.Waited = v.Closed
 		if v.Used {
 			v.Waited = hole.UsedAt.Sub(hole.OpenedAt)
 		}
@@ -93,10 +95,12 @@ func climb(t story.Transfer) []rung {
 	}
 	hole := t.Pinhole
 	if !hole.OpenedAt.IsZero() {
-		from := netip.AddrPortFrom(hole.Source, hole.SourcePort)
-		rungs = append(rungs, rung{Event: "opened", at: hole.OpenedAt, Text: fmt.Sprintf("pinhole open: %v → %v", from, hole.Destination)})
+		rungs = append(rungs, rung{Event: "opened", at: hole.OpenedAt, Text: fmt.Sprintf("pinhole open: %s → %v", hole.From(), hole.Destination)})
 		if !hole.UsedAt.IsZero() {
 			rungs = append(rungs, rung{Event: "used", at: hole.UsedAt, Text: "used: admits no other connection"})
+		}
+		if !hole.FoundAt.IsZero() {
+			rungs = append(rungs, rung{Event: "found", at: hole.FoundAt, Text: "ftpalg finds it used"})
 		}
 		rungs = append(rungs, rung{Event: "closed", at: hole.ClosedAt, Text: "closed: " + hole.Reason})
 	}
@@ -266,5 +270,6 @@ func (l ladder) rung(d *drawing, r rung, y int) {
 var marks = map[string]string{
 	"opened": "M%d %dm-13 0a13 13 0 1 0 26 0a13 13 0 1 0 -26 0z",
 	"used":   "M%d %dm-14 0l14 -14l14 14l-14 14z",
+	"found":  "M%d %dm-9 0a9 9 0 1 0 18 0a9 9 0 1 0 -18 0z",
 	"closed": "M%d %dm-12 -12h24v24h-24z",
 }

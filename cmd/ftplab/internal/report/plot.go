@@ -7,8 +7,8 @@ import (
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 )
 
-// exposure plots the port-seconds of each firewall on a scale of powers of ten, on
-// which zero has a place of its own at the left.
+// exposure plots the port-seconds of each firewall, for a stranger and for the server, on
+// a scale of powers of ten, on which zero has a place of its own at the left.
 func exposure(firewalls []attack.Firewall) figure {
 	return figure{
 		ID:     "exposure-plot",
@@ -23,15 +23,17 @@ func exposure(firewalls []attack.Firewall) figure {
 type plot struct {
 	width             int
 	zero, left, right int  // x of zero, and of the ends of the scale
-	stacked           bool // the numbers stand below the name
+	stacked           bool // the numbers stand below those for whom they are
 }
 
 // decades returns the powers of ten between which all values are, in steps of three.
 func decades(firewalls []attack.Firewall) (low, high int) {
 	lowest, highest := 1.0, 10.0
 	for _, f := range firewalls {
-		if v := f.Exposure.PortSeconds; v > 0 {
-			lowest, highest = min(lowest, v), max(highest, v)
+		for _, v := range []float64{f.Exposure.PortSeconds, f.ToServer.PortSeconds} {
+			if v > 0 {
+				lowest, highest = min(lowest, v), max(highest, v)
+			}
 		}
 	}
 	low, high = int(math.Floor(math.Log10(lowest)/3)), int(math.Ceil(math.Log10(highest)/3))
@@ -39,10 +41,11 @@ func decades(firewalls []attack.Firewall) (low, high int) {
 }
 
 func (p plot) draw(firewalls []attack.Firewall) drawing {
-	each := 74
+	line := 44
 	if p.stacked {
-		each += lineHeight
+		line += lineHeight
 	}
+	each := 50 + 2*line
 	bottom := each*len(firewalls) + 10
 	d := drawing{Width: p.width, Height: bottom + 50}
 	low, high := decades(firewalls)
@@ -55,27 +58,33 @@ func (p plot) draw(firewalls []attack.Firewall) drawing {
 	p.axis(&d, low, high, bottom, x)
 	for i, f := range firewalls {
 		y := i*each + 26
-		e := f.Exposure
-		sum := fmt.Sprintf("%s × %s s = %s", quantity(float64(e.Ports)), quantity(e.Seconds), quantity(e.PortSeconds))
 		d.text("name halo", p.zero-8, y, f.Title)
-		if p.stacked {
-			y += lineHeight
-			d.text("product halo", p.zero-8, y, sum)
-		} else {
-			d.text("product end halo", p.right, y, sum)
-		}
-		y += 24
-		at := x(e.PortSeconds)
-		if at > p.zero {
-			d.path("stem", "M%d %dH%d", p.zero, y, at)
-		}
-		class := "dot"
-		if e.PortSeconds <= 0 {
-			class = "dot zero"
-		}
-		d.path(class, "M%d %dm-9 0a9 9 0 1 0 18 0a9 9 0 1 0 -18 0z", at, y)
+		p.line(&d, y+26, "for a stranger", f.Exposure, x)
+		p.line(&d, y+26+line, "for the server", f.ToServer, x)
 	}
 	return d
+}
+
+// line draws what one firewall leaves open for somebody, below a text at y.
+func (p plot) line(d *drawing, y int, whom string, e attack.Exposure, x func(float64) int) {
+	sum := fmt.Sprintf("%s × %s s = %s", quantity(float64(e.Ports)), quantity(e.Seconds), quantity(e.PortSeconds))
+	d.text("about halo", p.zero-8, y, whom)
+	if p.stacked {
+		y += lineHeight
+		d.text("product halo", p.zero-8, y, sum)
+	} else {
+		d.text("product end halo", p.right, y, sum)
+	}
+	y += 18
+	at := x(e.PortSeconds)
+	if at > p.zero {
+		d.path("stem", "M%d %dH%d", p.zero, y, at)
+	}
+	class := "dot"
+	if e.PortSeconds <= 0 {
+		class = "dot zero"
+	}
+	d.path(class, "M%d %dm-7 0a7 7 0 1 0 14 0a7 7 0 1 0 -14 0z", at, y)
 }
 
 // axis draws the scale and its lines.

@@ -49,6 +49,7 @@ func TestWrite(t *testing.T) {
 		`180 × 256 + 117 = <b>46197</b>`,
 		`<td class="info">Request: PORT 10,1,4,4,180,117</td>`,
 		`The pinhole stood open for <b>0.48 ms</b>, until the server's first packet used it up`,
+		`found after <b>1.28 ms</b>. It was closed after <b>2.58 ms</b>: transfer complete.`,
 		`The same traffic through five firewalls`,
 		`<td class="bad" data-firewall="stateful">`,
 	} {

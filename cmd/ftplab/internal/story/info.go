@@ -86,11 +86,15 @@ func tabulate(packets []*packet, begin time.Time, at func(*packet) time.Time) []
 	var rows []Packet
 	for i, p := range packets {
 		t := at(p)
-		rows = append(rows, Packet{
+		row := Packet{
 			No: i + 1, Time: t, After: t.Sub(begin),
 			Source: p.from.Addr(), Destination: p.to.Addr(), Protocol: p.protocol(),
 			SrcPort: p.from.Port(), DstPort: p.to.Port(), Info: p.info(),
-		})
+		}
+		if p.icmp != nil { // it has no ports; those of p are quoted
+			row.SrcPort, row.DstPort = 0, 0
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }

@@ -3,8 +3,11 @@
 package story
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // StepCount is how many steps a story has.
@@ -76,15 +79,40 @@ type Message struct {
 	Dropped    bool      `json:"dropped,omitempty"` // by the gateway: it was seen on one side of it only
 }
 
-// Pinhole is one opening of the firewall.
+// Pinhole is one opening of the firewall, and the moments of its life as they were. The
+// kernel takes it away with the packet that uses it; ftpalg finds that out when it next
+// has a reason to ask, and closes when the transfer is over.
 type Pinhole struct {
 	Source      netip.Addr     `json:"source"`
-	SourcePort  uint16         `json:"source_port"`
+	SourcePort  lab.Ports      `json:"source_port"`
 	Destination netip.AddrPort `json:"destination"`
-	OpenedAt    time.Time      `json:"opened_at"`
-	UsedAt      time.Time      `json:"used_at,omitzero"` // first packet of the data connection on the gateway; absent: never
-	ClosedAt    time.Time      `json:"closed_at"`        // when it admitted nothing any more, at the latest
-	Reason      string         `json:"reason"`
+	OpenedAt    time.Time      `json:"opened_at,omitzero"` // absent: it never opened
+	UsedAt      time.Time      `json:"used_at,omitzero"`   // first packet of the data connection on the gateway; absent: never
+	FoundAt     time.Time      `json:"found_at,omitzero"`  // ftpalg found it used; absent: it did not, or only at the end
+	ClosedAt    time.Time      `json:"closed_at"`          // ftpalg closed it: the transfer was over
+	Reason      string         `json:"reason"`             // of that
+}
+
+// From names those whom it admits.
+func (h *Pinhole) From() string { return from(h.Source, h.SourcePort) }
+
+func from(source netip.Addr, ports lab.Ports) string {
+	if ports.First == ports.Last && ports.First > 0 {
+		return netip.AddrPortFrom(source, ports.First).String()
+	}
+	if ports == (lab.Ports{}) {
+		return fmt.Sprintf("%v, any port", source)
+	}
+	return fmt.Sprintf("%v, ports %v", source, ports)
+}
+
+// Existed returns for how long it can have admitted anything, at most: until ftpalg saw
+// that it was gone.
+func (h *Pinhole) Existed() time.Duration {
+	if h.FoundAt.IsZero() {
+		return h.ClosedAt.Sub(h.OpenedAt)
+	}
+	return h.FoundAt.Sub(h.OpenedAt)
 }
 
 // Frame is one frame, byte by byte.

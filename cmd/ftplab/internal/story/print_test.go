@@ -38,6 +38,9 @@ func TestPrint(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"PORT 10,1,4,4,180,117 ", "notes: 10.1.4.4:46197 wants to be reached"},
 		{"RETR R1.cfg ", "opens: 10.2.5.5:20 to 10.1.4.4:46197, once"},
+		{"20 -> 46197 [SYN] ", "lets it in: the pinhole is used, and gone"},
+		{"150 Opening ", "finds the pinhole used"},
+		{"226 Transfer complete. ", "closes: transfer complete"},
 		{"LIST ", "opens: 10.2.5.5:20 to 10.1.4.4:32963, once"},
 		{"STOR R3.cfg ", "opens: 10.2.5.5:20 to 10.1.4.4:44667, once"},
 		{"outsider  SYN 10.2.5.66:20 -> 10.1.4.4:46197 ", "the firewall drops it"},

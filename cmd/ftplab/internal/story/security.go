@@ -3,7 +3,6 @@ package story
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 )
 
@@ -49,10 +48,10 @@ func (t *teller) turnedAway() (dropped []*packet) {
 	return dropped
 }
 
-// openTime is for how long pinholes were open, all together.
+// openTime is for how long pinholes were open at most, all together.
 func (s *Story) openTime() (sum time.Duration) {
 	for _, t := range s.Transfers {
-		sum += t.Pinhole.ClosedAt.Sub(t.Pinhole.OpenedAt)
+		sum += t.Pinhole.Existed()
 	}
 	return sum
 }
@@ -93,8 +92,8 @@ func (h *Pinhole) text() string {
 	if !h.UsedAt.IsZero() {
 		used = "used after " + ms(h.UsedAt.Sub(h.OpenedAt)) + " ms"
 	}
-	return fmt.Sprintf("a pinhole from %v to %v, %s, open for %s ms at most.",
-		netip.AddrPortFrom(h.Source, h.SourcePort), h.Destination, used, ms(h.ClosedAt.Sub(h.OpenedAt)))
+	return fmt.Sprintf("a pinhole from %s to %v, %s, open for %s ms at most.",
+		h.From(), h.Destination, used, ms(h.Existed()))
 }
 
 // when tells when a packet came, in the life of the pinhole to where it was going.

@@ -93,15 +93,22 @@ func (s *session) annotate(events []lab.Event) {
 	}
 }
 
+// annotatePacket writes what was done with a packet beside it.
+func (s *session) annotatePacket(p *packet, did string) {
+	if i := slices.Index(s.packets, p); i >= 0 {
+		s.told[i].ALG = append(s.told[i].ALG, did)
+	}
+}
+
 // diverted reports whether a packet of a control connection is one that the divert
 // rules give to the ALG: not a mere acknowledgement.
 func (p *packet) diverted() bool {
-	return len(p.payload()) > 0 || p.tcp.FIN || p.tcp.RST || p.tcp.SYN && p.tcp.ACK
+	return len(p.payload()) > 0 || p.tcp.FIN || p.tcp.RST || p.tcp.SYN
 }
 
 // describe says in a few words what the ALG did.
 func describe(e lab.Event) string {
-	from, to := netip.AddrPortFrom(e.Source, e.SourcePort), netip.AddrPortFrom(e.Address, e.Port)
+	to := netip.AddrPortFrom(e.Address, e.Port)
 	switch e.Event {
 	case "session.start":
 		return "follows this dialogue"
@@ -110,13 +117,17 @@ func describe(e lab.Event) string {
 	case "pinhole.announced":
 		return fmt.Sprintf("notes: %v wants to be reached", to)
 	case "pinhole.open":
-		return fmt.Sprintf("opens: %v to %v, once", from, to)
+		return fmt.Sprintf("opens: %s to %v, once", from(e.Source, e.SourcePort), to)
 	case "pinhole.used":
-		return "finds the pinhole used, and gone"
+		return "finds the pinhole used"
 	case "pinhole.closed":
 		return fmt.Sprintf("closes: %s", e.Reason)
 	case "pinhole.refused", "violation":
 		return fmt.Sprintf("refuses: %s", e.Reason)
+	case "pinhole.missed":
+		return fmt.Sprintf("sees a near miss: %s", e.Reason)
+	case "session.passive_off":
+		return fmt.Sprintf("believes no 227 and no 229 any more: %s", e.Reason)
 	}
 	if e.Reason == "" {
 		return e.Event

@@ -137,6 +137,9 @@ func TestSteps(t *testing.T) {
 			t.Errorf("step %d is %d, %q, with %d paragraphs", i+1, step.Number, step.Title, len(step.Text))
 		}
 		for _, p := range step.Packets {
+			if ported := p.SrcPort > 0 && p.DstPort > 0; ported != (p.Protocol != "ICMP") {
+				t.Errorf("step %d: %s from port %d to %d: %s", i+1, p.Protocol, p.SrcPort, p.DstPort, p.Info)
+			}
 			if len(want) > 0 && info(p) == want[0] {
 				want = want[1:]
 			}
@@ -196,6 +199,10 @@ func TestALG(t *testing.T) {
 		"Request: RETR R1.cfg":           "opens: 10.2.5.5:20 to 10.1.4.4:46197, once",
 		"Request: LIST":                  "opens: 10.2.5.5:20 to 10.1.4.4:32963, once",
 		"Request: STOR R3.cfg":           "opens: 10.2.5.5:20 to 10.1.4.4:44667, once",
+
+		"20 -> 46197 [SYN] Seq=0 Win=64240 Len=0": "lets it in: the pinhole is used, and gone",
+		"20 -> 32963 [SYN] Seq=0 Win=64240 Len=0": "lets it in: the pinhole is used, and gone",
+		"20 -> 44667 [SYN] Seq=0 Win=64240 Len=0": "lets it in: the pinhole is used, and gone",
 	} {
 		if did[said] != want {
 			t.Errorf("beside %q stands %q, not %q", said, did[said], want)

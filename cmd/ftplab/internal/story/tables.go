@@ -2,7 +2,6 @@ package story
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,22 +118,22 @@ func dropped(s *Story) []Message {
 	return all
 }
 
-const legend = `"Used after" is from the opening to the first packet of the data connection, as captured on the gateway: with that packet the kernel itself removed the pinhole. "Open for at most" is until ftpalg has looked.`
+const legend = `"Used after" is from the opening to the first packet of the data connection, as captured on the gateway: with that packet the kernel itself removed the pinhole. "Open for at most" is until ftpalg found that out, "closed after" is until the transfer was over.`
 
 // pinholes writes the life of each pinhole.
 func (p *Printer) pinholes(s *Story) {
-	rows := [][]string{{"pinhole for", "admits", "used after", "open for at most", "closed because"}}
+	rows := [][]string{{"pinhole for", "admits", "used after", "open for at most", "closed after", "because"}}
 	for _, t := range s.Transfers {
 		h, used := t.Pinhole, "never"
 		if !h.UsedAt.IsZero() {
 			used = ms(h.UsedAt.Sub(h.OpenedAt)) + " ms"
 		}
 		rows = append(rows, []string{
-			t.Title, fmt.Sprintf("%v to %v", netip.AddrPortFrom(h.Source, h.SourcePort), h.Destination),
-			used, ms(h.ClosedAt.Sub(h.OpenedAt)) + " ms", h.Reason,
+			t.Title, fmt.Sprintf("%s to %v", h.From(), h.Destination),
+			used, ms(h.Existed()) + " ms", ms(h.ClosedAt.Sub(h.OpenedAt)) + " ms", h.Reason,
 		})
 	}
-	p.rows(rows, 0, 3, 4)
+	p.rows(rows, 0, 3, 4, 5)
 	p.text("\n")
 	p.paragraph(legend)
 }

@@ -24,13 +24,21 @@ func (t *teller) tellTransfers(events []lab.Event) error {
 			if !ok {
 				return fmt.Errorf("ftpalg tells of no pinhole to %v", at)
 			}
-			for _, p := range t.packets {
-				if p.to == at && p.from.Addr() == hole.Source && !p.dropped() {
-					hole.UsedAt = p.atGateway()
-					break
-				}
+			if used := t.admitted(&hole); used != nil {
+				hole.UsedAt = used.atGateway()
+				s.annotatePacket(used, "lets it in: the pinhole is used, and gone")
 			}
 			t.Transfers = append(t.Transfers, Transfer{Title: s.title(i), Messages: t.messages(s, p, at), Pinhole: hole})
+		}
+	}
+	return nil
+}
+
+// admitted returns the packet that has used the pinhole up, or nil.
+func (t *teller) admitted(h *Pinhole) *packet {
+	for _, p := range t.packets {
+		if p.to == h.Destination && p.from.Addr() == h.Source && !p.dropped() {
+			return p
 		}
 	}
 	return nil
@@ -110,14 +118,19 @@ func (p *packet) dataText() string {
 }
 
 // pinhole returns what the daemon's events tell of the pinhole to an address.
-func pinhole(events []lab.Event, at netip.AddrPort) (Pinhole, bool) {
+func pinhole(events []lab.Event, at netip.AddrPort) (h Pinhole, closed bool) {
 	for _, e := range events {
-		if e.Event == "pinhole.closed" && netip.AddrPortFrom(e.Address, e.Port) == at {
-			return Pinhole{
-				Source: e.Source, SourcePort: e.SourcePort, Destination: at,
-				OpenedAt: e.OpenedAt, ClosedAt: e.OpenedAt.Add(e.Lifetime), Reason: e.Reason,
-			}, true
+		if netip.AddrPortFrom(e.Address, e.Port) != at {
+			continue
+		}
+		switch e.Event {
+		case "pinhole.used":
+			h.FoundAt = e.Time
+		case "pinhole.closed":
+			h.Source, h.SourcePort, h.Destination = e.Source, e.SourcePort, at
+			h.OpenedAt, h.ClosedAt, h.Reason = e.OpenedAt, e.Time, e.Reason
+			return h, true
 		}
 	}
-	return Pinhole{}, false
+	return h, false
 }

@@ -27,11 +27,36 @@ func TestTransfers(t *testing.T) {
 		}
 		checkMessages(t, transfer, want.data)
 		h := transfer.Pinhole
-		if h.Source.String() != "10.2.5.5" || h.SourcePort != 20 || h.Destination.String() != want.to || h.Reason != "transfer complete" {
+		if h.Source.String() != "10.2.5.5" || h.From() != "10.2.5.5:20" || h.Destination.String() != want.to || h.Reason != "transfer complete" {
 			t.Errorf("%s: %+v", want.title, h)
 		}
-		if h.OpenedAt.IsZero() || h.UsedAt.Before(h.OpenedAt) || h.ClosedAt.Before(h.UsedAt) {
-			t.Errorf("%s: opened %v, used %v, closed %v", want.title, h.OpenedAt, h.UsedAt, h.ClosedAt)
+		if h.OpenedAt.IsZero() || h.UsedAt.Before(h.OpenedAt) || h.FoundAt.Before(h.UsedAt) || h.ClosedAt.Before(h.FoundAt) {
+			t.Errorf("%s: opened %v, used %v, found used %v, closed %v", want.title, h.OpenedAt, h.UsedAt, h.FoundAt, h.ClosedAt)
+		}
+		if h.Existed() != h.FoundAt.Sub(h.OpenedAt) {
+			t.Errorf("%s: existed for %v", want.title, h.Existed())
+		}
+		checkMoments(t, transfer, want.data)
+	}
+}
+
+// checkMoments compares the life of a pinhole with the packets that it comes of: it is
+// open when the command has come, and closed when the last reply has, after the data.
+func checkMoments(t *testing.T, transfer story.Transfer, data string) {
+	t.Helper()
+	h := transfer.Pinhole
+	for _, m := range transfer.Messages {
+		verb, _, _ := strings.Cut(m.Text, " ")
+		switch {
+		case strings.HasSuffix(m.Text, ", again") || m.Dropped:
+		case verb == "RETR" || verb == "STOR" || verb == "LIST":
+			if m.Time.After(h.OpenedAt) {
+				t.Errorf("%s: opened %v before %q came", transfer.Title, m.Time.Sub(h.OpenedAt), m.Text)
+			}
+		case m.Data && verb == "SYN" && !m.Time.Equal(h.UsedAt):
+			t.Errorf("%s: used %v before %q came", transfer.Title, m.Time.Sub(h.UsedAt), m.Text)
+		case (verb == "226" || m.Text == data) && m.Time.After(h.ClosedAt):
+			t.Errorf("%s: closed %v before %q came", transfer.Title, m.Time.Sub(h.ClosedAt), m.Text)
 		}
 	}
 }

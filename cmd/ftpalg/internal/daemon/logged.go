@@ -1,0 +1,44 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/nft"
+	"github.com/ftpalg/ftpalg/nft/queue"
+)
+
+// openLog listens to what the table tells of packets that nearly had a pinhole, or that FTPS
+// ranges admitted. Everything else works without.
+func (d *daemon) openLog() {
+	packets, err := queue.OpenLog(d.config.Table.Queue)
+	if err != nil {
+		d.log.Warn("data connections that nearly had a pinhole will not be told of", "error", err)
+		return
+	}
+	d.packets = packets
+	d.later(packets.Close)
+}
+
+// logged takes a packet that the table tells of to the workers: the one that has the session
+// knows what it means.
+func (d *daemon) logged(ctx context.Context, e queue.LogEntry) {
+	from, to, ok := alg.Ends(e.Packet)
+	if !ok {
+		return
+	}
+	for _, w := range d.workers {
+		_, _ = ask(ctx, w, func(a *alg.Worker) struct{} {
+			switch e.Prefix {
+			case nft.LogMissed:
+				a.Missed(time.Now(), from, to)
+			case nft.LogFTPS:
+				a.Encrypted(time.Now(), from, to, true)
+			case nft.LogFTPSFull:
+				a.Encrypted(time.Now(), from, to, false)
+			}
+			return struct{}{}
+		})
+	}
+}
