@@ -26,7 +26,7 @@ func (w *Worker) packet(p *Packet) {
 		w.accept(p.ID, nil)
 		return
 	}
-	s := w.sessions[flow]
+	s := w.sessions[keyOf(flow)]
 	const kinds = tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN
 	switch {
 	case seg.Flags&kinds == tcp.SYN:
@@ -73,7 +73,7 @@ func (w *Worker) orient(seg *tcp.Segment) (Flow, side, bool) {
 	goesUp := slices.Contains(w.Policy.Ports, seg.Dst.Port())
 	goesDown := slices.Contains(w.Policy.Ports, seg.Src.Port())
 	if goesUp && goesDown {
-		_, known := w.sessions[down]
+		_, known := w.sessions[keyOf(down)]
 		goesUp = !known && !seg.Has(tcp.SYN|tcp.ACK)
 	}
 	switch {
@@ -216,16 +216,18 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 		}
 	}
 	w.last++
-	s := &session{w: w, id: w.last, flow: flow, path: way, rules: w.Policy.RulesFor(flow.Server.Addr())}
-	for _, t := range s.timers() {
-		t.session = s
-	}
-	w.sessions[flow] = s
+	s := &session{w: w, id: w.last, flow: flow, path: way, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
+	s.life.session, s.calm.session = s, s
+	w.sessions[keyOf(flow)] = s
 	return s
 }
 
 func (s *session) timers() []*timer {
-	return []*timer{&s.life, &s.calm, &s.open, &s.wait, &s.encryption.anew}
+	all := []*timer{&s.life, &s.calm, &s.announced.until}
+	if s.encryption != nil {
+		all = append(all, &s.encryption.anew)
+	}
+	return all
 }
 
 // begun tells that a dialogue has begun, and counts it for its client.
@@ -291,7 +293,7 @@ func (s *session) forget(reason string) {
 	if s.w.nearby[s.near()] == s {
 		delete(s.w.nearby, s.near())
 	}
-	delete(s.w.sessions, s.flow)
+	delete(s.w.sessions, keyOf(s.flow))
 	s.w.Limits.remember(-int64(s.memory))
 	s.w.Limits.end(s.client)
 }

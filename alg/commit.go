@@ -55,7 +55,7 @@ func (w *Worker) commit() {
 
 // committed notes that the packet filter has made a change.
 func (w *Worker) committed(c change) {
-	a := &c.session.announced
+	a := c.session.announced
 	if c.Kind == OpOpen && a.stage == open && a.pinhole == c.Pinhole {
 		a.inForce = true
 		if !c.until.IsZero() {
@@ -88,7 +88,7 @@ func (w *Worker) failed(c change, err error) {
 // tryAgain wants again what failed, while it still makes sense.
 func (w *Worker) tryAgain() {
 	for _, c := range w.again {
-		a := &c.session.announced
+		a := c.session.announced
 		opens := c.Kind == OpOpen
 		switch {
 		case !w.now.Before(c.until):

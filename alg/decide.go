@@ -63,19 +63,19 @@ func (s *session) announce(p Pinhole, note string) {
 	if s.w.nearby[s.near()] == s {
 		delete(s.w.nearby, s.near())
 	}
-	s.announced = announced{pinhole: p, known: true}
+	s.announced = &announced{pinhole: p, known: true, until: timer{session: s}}
 	s.w.nearby[s.near()] = s
 	s.chat(s.pinholeEvent(PinholeAnnounced, note))
 }
 
 // openPinhole has the announced connection admitted with the end of this batch.
 func (s *session) openPinhole() {
-	a := &s.announced
+	a := s.announced
 	if a.stage != open {
 		s.w.pinholes[a.pinhole]++
 	}
-	a.stage, a.openedAt, a.closedAt, a.inForce, a.looked = open, s.w.now, time.Time{}, false, false
-	s.w.opened.set(&s.open, s.w.now.UnixNano())
+	a.stage, a.openedAt, a.stopped, a.inForce, a.looked = open, s.w.now, false, false, false
+	s.w.opened.set(&a.until, s.w.now.UnixNano())
 	s.change(Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: s.w.Policy.Timeout})
 	s.chat(s.pinholeEvent(PinholeOpen, ""))
 }
@@ -84,16 +84,14 @@ func (s *session) openPinhole() {
 // through before carries on: it lives in conntrack, not in the pinhole. Where the
 // announcement is to stand for another transfer command, that its connection came ends it.
 func (s *session) closePinhole(reason string, stands bool) {
-	a := &s.announced
+	a := s.announced
 	if !a.known || a.stage == closed {
 		return
 	}
 	wasOpen, cameNow := a.stage == open || a.stage == used, false
 	if wasOpen {
 		cameNow = s.noteUse()
-		if a.closedAt.IsZero() {
-			a.closedAt = s.w.now
-		}
+		a.stop(s.w.now)
 		s.shut(cameNow)
 	}
 	s.chat(s.pinholeEvent(PinholeClosed, reason))
@@ -102,7 +100,7 @@ func (s *session) closePinhole(reason string, stands bool) {
 		s.talk.Came()
 		a.stage = closed
 	case stands:
-		*a = announced{pinhole: a.pinhole, known: true}
+		s.announced = &announced{pinhole: a.pinhole, known: true, until: timer{session: s}}
 	default:
 		a.stage = closed
 	}
@@ -111,7 +109,7 @@ func (s *session) closePinhole(reason string, stands bool) {
 // shut takes away what admits the session's connection, unless another session has
 // announced the same one. Where it was used, nothing waits for that.
 func (s *session) shut(wasUsed bool) {
-	s.open.stop()
+	s.announced.until.stop()
 	p := s.announced.pinhole
 	if s.w.pinholes[p]--; s.w.pinholes[p] > 0 {
 		return
@@ -142,7 +140,7 @@ func (s *session) noteUse() bool {
 // askUse asks the packet filter about a live pinhole that is open and in force, and
 // reports whether it has turned out to be used.
 func (s *session) askUse(now time.Time) (news bool, err error) {
-	a := &s.announced
+	a := s.announced
 	if a.stage != open || !a.inForce {
 		return false, nil
 	}
@@ -150,8 +148,9 @@ func (s *session) askUse(now time.Time) (news bool, err error) {
 	if err != nil || unused {
 		return false, err
 	}
-	a.stage, a.closedAt, s.chatter = used, now, chatter{}
-	s.open.stop()
+	a.stop(now)
+	a.stage, s.chatter = used, chatter{}
+	a.until.stop()
 	if s.pinholeOf(s.talk.Live()) == a.pinhole { // and not the next announcement already
 		s.talk.Came()
 	}
@@ -159,11 +158,11 @@ func (s *session) askUse(now time.Time) (news bool, err error) {
 }
 
 func (s *session) pinholeEvent(k Kind, reason string) Event {
-	a := &s.announced
+	a := s.announced
 	e := s.event(k, reason)
 	e.Pinhole, e.OpenedAt, e.Used = a.pinhole, a.openedAt, a.stage == used
-	if !a.closedAt.IsZero() {
-		e.Open = a.closedAt.Sub(a.openedAt)
+	if a.stopped {
+		e.Open = a.lasted
 	}
 	return e
 }

@@ -9,7 +9,6 @@ import (
 // whose ports connections are then admitted. A login is not seen there: what bounds it is
 // the server's own list of ports, and the kernel's count of connections per client.
 type encryption struct {
-	wanted  bool
 	records [2]uint8 // bytes of a TLS record's header that each side has sent
 	admits  bool
 	id      uint32 // connection tracking's number of the control connection; 0: not known
@@ -24,7 +23,7 @@ const (
 )
 
 // proving reports whether both sides have still to show that they speak TLS.
-func (e *encryption) proving() bool { return e.wanted && !e.admits }
+func (e *encryption) proving() bool { return e != nil && !e.admits }
 
 // secured lets go of a session whose dialogue is encrypted from here on. The packet
 // filter diverts it no more, but for its end.
@@ -41,7 +40,7 @@ func (s *session) secured() {
 		return
 	}
 	s.w.tell(s.event(AuthTLS, "AUTH was accepted: connections to the server's ftps_ports are admitted while the control connection lives"))
-	s.encryption.wanted = true
+	s.encryption = &encryption{anew: timer{session: s}}
 }
 
 // header is how many bytes of a record show that it is one of TLS.
@@ -50,7 +49,7 @@ const header = 3
 // prove reads the first bytes of both sides after AUTH: they have to be TLS records
 // (RFC 8446, section 5.1), a handshake or an alert, of version 3.x.
 func (s *session) prove(d side, b []byte) {
-	e := &s.encryption
+	e := s.encryption
 	if !e.proving() || !s.talk.Encrypted() {
 		return
 	}
@@ -66,7 +65,7 @@ func (s *session) prove(d side, b []byte) {
 		}
 		if !ok {
 			s.w.tell(s.event(NotFTP, "AUTH was accepted, but what follows is not TLS"))
-			e.wanted = false
+			s.encryption = nil
 			s.giveUp("not followed any more")
 			return
 		}
@@ -102,7 +101,7 @@ func (s *session) admit(first bool) {
 // admitAnew goes on admitting, if connection tracking still has the control connection:
 // its end may not have been seen.
 func (s *session) admitAnew() {
-	if e := &s.encryption; s.w.Flows != nil && e.id != 0 {
+	if e := s.encryption; s.w.Flows != nil && e.id != 0 {
 		if id, ok, err := s.w.Flows.ID(s.flow); err == nil && (!ok || id != e.id) {
 			s.forget("the control connection is gone")
 			return
@@ -114,7 +113,7 @@ func (s *session) admitAnew() {
 
 // revoke ends what an encrypted session had admitted. What was admitted carries on.
 func (s *session) revoke() {
-	if !s.encryption.admits {
+	if s.encryption == nil || !s.encryption.admits {
 		return
 	}
 	s.encryption.admits = false

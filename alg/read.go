@@ -243,8 +243,9 @@ func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
 	}
 	s.w.stats.Held++
 	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: s.w.now.UnixNano()})
-	if s.wait.list == nil {
-		s.w.held.set(&s.wait, s.w.now.UnixNano())
+	if !s.holds {
+		s.holds = true
+		s.w.holding = append(s.w.holding, s)
 	}
 }
 
@@ -253,7 +254,7 @@ func holdCost(packet []byte) int64 { return int64(max(len(packet), minHeld)) }
 
 // retry goes through what waits until none of it has found its place.
 func (s *session) retry() {
-	for s.wait.list != nil && !s.gone && !s.condemned {
+	for s.holds && !s.gone && !s.condemned {
 		h, ok := s.conn.Ready()
 		if !ok {
 			return
@@ -261,9 +262,6 @@ func (s *session) retry() {
 		s.unhold(h)
 		seg, _ := tcp.Parse(h.Packet)
 		s.place(h.Side, &seg, h.ID)
-		if n, _ := s.conn.Waiting(); n == 0 {
-			s.wait.stop()
-		}
 	}
 }
 
@@ -278,9 +276,8 @@ func (s *session) expire() {
 		s.unhold(h)
 		s.w.drop(h.ID)
 	}
-	if n, _ := s.conn.Waiting(); n == 0 {
-		s.wait.stop()
-	}
+	n, _ := s.conn.Waiting()
+	s.holds = n > 0
 }
 
 // leaving is a packet that was held, of a session that has ended.
@@ -300,7 +297,7 @@ func (s *session) release(drop bool) {
 		s.unhold(h)
 		s.w.leaving = append(s.w.leaving, leaving{h.ID, drop || s.w.Policy.DenyTLS})
 	}
-	s.wait.stop()
+	s.holds = false // the next tick takes it off the list
 }
 
 // leave gives what was let go of its verdict.

@@ -1,6 +1,7 @@
 package alg
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg/dialogue"
@@ -62,7 +63,7 @@ type Stats struct {
 // concurrent use; workers share nothing but what their configuration shares.
 type Worker struct {
 	WorkerConfig
-	sessions map[Flow]*session
+	sessions map[key]*session
 	pinholes map[Pinhole]int   // how many sessions have it open
 	nearby   map[ends]*session // who announced last that one end waits for the other there
 	ranges   map[Range]int     // how many sessions have it admitted
@@ -72,7 +73,6 @@ type Worker struct {
 	handshaking, loggingIn, idle, ending timers // one of them holds a session's life
 	calm                                 timers // until a session gives back memory
 	opened                               timers // pinholes
-	held                                 timers // sessions with packets that wait
 	admitted                             timers // ranges that are to be admitted anew
 
 	now     time.Time
@@ -82,6 +82,7 @@ type Worker struct {
 	after   []change // used ones, closed: nothing waits for that
 	pending []pending
 	trusted []*session // to be vouched for
+	holding []*session // with packets that wait
 	leaving []leaving  // what was held, of sessions that ended
 	said    []dialogue.Decision
 	ops     []Op // scratch
@@ -91,7 +92,7 @@ type Worker struct {
 func NewWorker(c WorkerConfig) *Worker {
 	return &Worker{
 		WorkerConfig: c,
-		sessions:     make(map[Flow]*session),
+		sessions:     make(map[key]*session),
 		pinholes:     make(map[Pinhole]int),
 		nearby:       make(map[ends]*session),
 		ranges:       make(map[Range]int),
@@ -104,7 +105,6 @@ func NewWorker(c WorkerConfig) *Worker {
 		// The kernel's own time-out is exact, but cannot be told from a use: a tick
 		// earlier the pinhole is taken away while it can still be asked about.
 		opened:   timers{delay: max(c.Policy.Timeout-tick, tick)},
-		held:     timers{delay: heldTime},
 		admitted: timers{delay: admittedAnew},
 	}
 }
@@ -137,15 +137,14 @@ func (w *Worker) Tick(now time.Time) Result {
 	w.begin(now)
 	at := now.UnixNano()
 	for s := w.opened.due(at); s != nil; s = w.opened.due(at) {
-		if s.open.stop(); !s.noteUse() {
+		if s.announced.until.stop(); !s.noteUse() {
 			s.decide(s.talk.Withdraw("timeout", nil))
 		}
 	}
-	for t := w.held.head; t != nil; { // no more than the limits let wait
-		s := t.session
-		t = t.next
+	w.holding = slices.DeleteFunc(w.holding, func(s *session) bool { // no more than the limits let wait
 		s.expire()
-	}
+		return !s.holds
+	})
 	for s := w.calm.due(at); s != nil; s = w.calm.due(at) {
 		s.calm.stop()
 		s.shrink()

@@ -160,7 +160,7 @@ func (d *Dialogue) Command(t *Terms, l ftp.Line, out []Decision) []Decision {
 		return d.first(c, out)
 	}
 	if why := unread(l, c); why != "" {
-		return d.unread(t, c, why, out)
+		return d.unread(c, why, out)
 	}
 	k, out := d.command(t, c, out)
 	var flags uint8
@@ -195,8 +195,8 @@ func unread(l ftp.Line, c ftp.Command) string {
 
 // unread takes from a command that is not acted on what it may take away, and gives
 // nothing for it.
-func (d *Dialogue) unread(t *Terms, c ftp.Command, why string, out []Decision) []Decision {
-	out = d.names(t, c, out)
+func (d *Dialogue) unread(c ftp.Command, why string, out []Decision) []Decision {
+	out = d.names(c, out)
 	if c.Verb.Announces() {
 		out = d.Withdraw("a new announcement", out)
 		out = append(out, Decision{Act: Refused, Reason: c.Verb.String() + " " + why})
@@ -205,12 +205,15 @@ func (d *Dialogue) unread(t *Terms, c ftp.Command, why string, out []Decision) [
 	case ftp.Abor, ftp.User, ftp.Rein, ftp.Quit:
 		out = d.Withdraw(c.Verb.String(), out)
 	}
+	if c.Verb == ftp.Mlst {
+		return d.push(mlst, 0, out)
+	}
 	return d.push(plain, 0, out)
 }
 
 // command acts on a whole command, and says what its reply will mean.
 func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (kind, []Decision) {
-	out = d.names(t, c, out)
+	out = d.names(c, out)
 	switch c.Verb {
 	case ftp.User:
 		return user, d.Withdraw("a new USER", out)
@@ -242,6 +245,8 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (kind, []Dec
 		return noop, out
 	case ftp.Stat:
 		return stat, out
+	case ftp.Mlst:
+		return mlst, out
 	case ftp.Site, ftp.Other:
 		if ftp.Announces(c.Arg) {
 			out = append(out, Decision{Act: Refused, Reason: "an announcement inside another command"})

@@ -47,17 +47,23 @@ func (d *Dialogue) distrust(why doubt, out []Decision) []Decision {
 	return append(out, Decision{Act: Doubted, Reason: why.String()})
 }
 
-// names ends belief for commands whose replies have names of files in them, written raw.
-// Real clients send MLST before each transfer (ncftp), so there the operator has a choice:
-// with passive_ports no 227 can lead to anything but the server's own data ports.
-func (d *Dialogue) names(t *Terms, c ftp.Command, out []Decision) []Decision {
-	switch {
-	case c.Verb == ftp.Stat && len(c.Arg) > 0:
+// names ends belief for STAT with an argument, whose reply has names of files in it.
+func (d *Dialogue) names(c ftp.Command, out []Decision) []Decision {
+	if c.Verb == ftp.Stat && len(c.Arg) > 0 {
 		return d.distrust(statNames, out)
-	case c.Verb == ftp.Mlst && t.PassivePorts.Any():
-		return d.distrust(mlstNames, out)
 	}
 	return out
+}
+
+// listed ends belief for the reply to MLST, which has a name in it unless the server does
+// not know the command. Real clients send it before each transfer (ncftp), so here the
+// operator has a choice: with passive_ports no 227 can lead to anything but the ports on
+// which the server waits for data.
+func (d *Dialogue) listed(t *Terms, code int, out []Decision) []Decision {
+	if code == 500 || code == 502 || !t.PassivePorts.Any() {
+		return out
+	}
+	return d.distrust(mlstNames, out)
 }
 
 // quote ends belief where the name in a 257 goes on after the end of its line.

@@ -17,6 +17,7 @@ const (
 	transfer // a command that uses a data connection
 	noop
 	stat
+	mlst
 	abor
 	empty // a line without a command
 )
@@ -37,7 +38,7 @@ const (
 
 // maxDue bounds the entries. A client that sends ahead further than this, commands of so
 // many kinds, is not followed any more.
-const maxDue = 48
+const maxDue = 20
 
 // due are the replies that are due, the oldest first. Replies come in the order of the
 // commands (RFC 959, section 5.4), but for what [due.find] says.
@@ -118,15 +119,17 @@ func (d *due) find(code int) (at int, drop bool) {
 }
 
 // begin notes a preliminary reply, and reports whether it is to a transfer command that
-// uses the live announcement. What stands before that was not answered and will not be.
+// uses the live announcement. What stands before that may not be answered any more, or
+// late: pyftpdlib answers a RETR that was sent behind a PORT before the PORT.
 func (d *due) begin(code int) bool {
 	i := d.first(transfer)
 	if i < 0 || code != 125 && code != 150 {
 		return false
 	}
-	live := d.entries[i].flags&stale == 0
-	d.remove(0, i)
-	return live
+	for j := range i {
+		d.entries[j].flags |= optional
+	}
+	return d.entries[i].flags&stale == 0
 }
 
 // fits reports whether a final reply with this code can be the answer, of commands of
@@ -144,7 +147,7 @@ func fits(k kind, code int) bool {
 	case empty:
 		return code == 500 || code == 501 || code == 530
 	}
-	return true
+	return code < 400 && !fits(transfer, code)
 }
 
 // first returns the index of the oldest command of a kind, or -1.

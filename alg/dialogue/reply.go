@@ -53,8 +53,11 @@ func (d *Dialogue) greet(r ftp.Reply, whole bool, out []Decision) []Decision {
 
 // final acts on a reply that ends what a command began.
 func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
-	k, isStale, asked := d.due.answer(r.Code)
 	announces := r.Code == 227 || r.Code == 229
+	if announces && d.due.has(mlst) { // it may be a part of what MLST is answered
+		out = d.listed(t, r.Code, out)
+	}
+	k, isStale, asked := d.due.answer(r.Code)
 	switch {
 	case r.Code == 234 && k != auth:
 		return d.end("a 234 that nobody asked for", out)
@@ -101,6 +104,8 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 		}
 	case passive, extended:
 		out = d.answered(t, k, r, out)
+	case mlst:
+		out = d.listed(t, r.Code, out)
 	case transfer:
 		out = d.transferred(r, out)
 	}

@@ -29,7 +29,7 @@ const (
 const (
 	// keep is how many bytes are remembered although the receiver has them: a line
 	// or two, so that a late rewrite of an announcement is still recognised.
-	keep = 128
+	keep = 64
 	// window is how far from the next byte a number may be that belongs to the connection.
 	window = 1 << 20
 )
@@ -215,7 +215,7 @@ func (s *Stream) Expire(seq uint32) {
 // remembered.
 func (s *Stream) Trim() {
 	want := max(s.Unacked(), keep)
-	if len(s.past) <= want && cap(s.past) <= 2*want {
+	if len(s.past) <= want && cap(s.past) <= want {
 		return
 	}
 	s.forget(len(s.past) - want)
