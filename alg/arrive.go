@@ -27,6 +27,9 @@ func (w *Worker) packet(p *Packet) {
 		return
 	}
 	s := w.sessions[keyOf(flow)]
+	if s == nil {
+		s = w.known(flow, d, &seg, p)
+	}
 	const kinds = tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN
 	switch {
 	case seg.Flags&kinds == tcp.SYN:
@@ -36,7 +39,9 @@ func (w *Worker) packet(p *Packet) {
 			w.accept(p.ID, nil)
 		}
 	case s == nil:
-		w.stranger(flow, d, &seg, p)
+		w.foreign(flow, d, &seg, p.ID)
+	case s.condemned && seg.Has(tcp.RST): // one of ours, which passes here on a single host
+		w.accept(p.ID, nil)
 	case !w.Policy.Loose && !s.path.has(d, p):
 		s.astray(p.ID)
 	case s.condemned:
@@ -138,26 +143,20 @@ func (s *session) notHelped(reason string) {
 	s.decide(s.talk.End(reason, nil))
 }
 
-// stranger acts on a packet of a flow without a session. It passes, and opens nothing.
-func (w *Worker) stranger(flow Flow, d side, seg *tcp.Segment, p *Packet) {
-	if s := w.known(flow, d, seg, p); s != nil {
-		s.segment(d, seg, p.ID)
-		return
-	}
-	w.foreign(flow, d, seg, p.ID)
-}
-
-// known takes up the session of a flow that the last daemon knew, or returns nil.
+// known takes up the session of a flow that the last daemon knew, or returns nil. A packet
+// that begins or ends a connection shows that it is not that flow any more, or soon will
+// not be: what was known of it is forgotten.
 func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session {
-	if len(seg.Payload) == 0 || seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) != tcp.ACK {
+	ends := seg.Flags&(tcp.SYN|tcp.RST|tcp.FIN) != 0
+	if !ends && (len(seg.Payload) == 0 || !seg.Has(tcp.ACK)) {
 		return nil
 	}
 	if w.Saved != nil {
-		if v, ok := w.Saved(flow); ok {
+		if v, ok := w.Saved(flow); ok && !ends {
 			return w.resume(v)
 		}
 	}
-	if w.Vouched != nil && w.Vouched(flow) {
+	if w.Vouched != nil && w.Vouched(flow) && !ends && !w.Policy.DenyTLS {
 		return w.takeUp(flow, d, seg, p)
 	}
 	return nil
@@ -202,7 +201,8 @@ func (s *session) rst(d side, seq uint32) {
 
 // newSession returns nil where there is no room for one more.
 func (w *Worker) newSession(flow Flow, way path) *session {
-	if !w.Limits.begin() {
+	c := w.Limits.begin(flow.Client.Addr())
+	if c == nil {
 		// Those that have not begun, or that nobody has logged in to, make room.
 		for _, l := range []*timers{&w.ending, &w.handshaking, &w.loggingIn} {
 			if l.head != nil {
@@ -210,13 +210,13 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 				break
 			}
 		}
-		if !w.Limits.begin() {
+		if c = w.Limits.begin(flow.Client.Addr()); c == nil {
 			w.stats.Unhelped++
 			return nil
 		}
 	}
 	w.last++
-	s := &session{w: w, id: w.last, flow: flow, path: way, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
+	s := &session{w: w, id: w.last, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
 	s.life.session, s.calm.session = s, s
 	w.sessions[keyOf(flow)] = s
 	return s
@@ -235,7 +235,7 @@ func (s *session) begun(reason string) {
 	if s.started {
 		return
 	}
-	if s.client = s.w.Limits.greet(s.flow.Client.Addr()); s.client == nil {
+	if s.greeted = s.greeted || s.w.Limits.greet(s.client); !s.greeted {
 		s.w.stats.Unhelped++
 		s.w.tell(s.event(Overload, "more sessions of one client than max_sessions_per_client allows"))
 		s.talk.End("", nil)
@@ -251,7 +251,9 @@ func (s *session) begun(reason string) {
 func (s *session) touch() {
 	now := s.w.now.UnixNano()
 	switch {
-	case s.condemned, !s.started:
+	case s.condemned, s.broken, s.life.list == &s.w.ending, !s.started:
+	case !s.talk.Followed() && !s.talk.Encrypted():
+		s.w.loggingIn.set(&s.life, now)
 	case s.talk.LoggedIn() || !s.w.Policy.RequireLogin:
 		s.w.idle.set(&s.life, now)
 	case s.life.list != &s.w.loggingIn:
@@ -263,12 +265,18 @@ func (s *session) touch() {
 // giveUp follows a session no more: its flow passes, unhelped. Where AUTH is denied it is
 // still read for that.
 func (s *session) giveUp(reason string) {
-	if s.w.Policy.DenyTLS || s.broken {
+	switch {
+	case s.broken: // until no other SYN of the same handshake can come
 		s.vouch()
-		if !s.broken {
-			s.w.idle.set(&s.life, s.w.now.UnixNano())
-		}
+		s.w.handshaking.set(&s.life, s.w.now.UnixNano())
 		return
+	case s.w.Policy.DenyTLS:
+		s.greeted = s.greeted || s.w.Limits.greet(s.client)
+		if s.greeted {
+			s.vouch()
+			s.w.loggingIn.set(&s.life, s.w.now.UnixNano()) // it makes room for others
+			return
+		}
 	}
 	s.forget(reason)
 }
@@ -294,8 +302,8 @@ func (s *session) forget(reason string) {
 		delete(s.w.nearby, s.near())
 	}
 	delete(s.w.sessions, keyOf(s.flow))
-	s.w.Limits.remember(-int64(s.memory))
-	s.w.Limits.end(s.client)
+	s.w.Limits.remember(s.client, -int64(s.memory))
+	s.w.Limits.end(s.client, s.greeted)
 }
 
 // condemn ends a connection: nothing of it passes any more.

@@ -12,6 +12,12 @@ type change struct {
 	until   time.Time // of one that failed: then it is over by its own time-out
 }
 
+// retry names a change that is tried again, once however often it was wanted.
+type retry struct {
+	kind    OpKind
+	pinhole Pinhole
+}
+
 // pending is an event that waits for the end of the batch, or a pinhole that is looked at
 // after it.
 type pending struct {
@@ -46,7 +52,7 @@ func (w *Worker) commit() {
 		case c.until.IsZero(): // one that was tried before is told no more
 			w.failed(c, one)
 		default:
-			w.again = append(w.again, c)
+			w.again[retry{c.Kind, c.Pinhole}] = c
 		}
 	}
 	clear(w.changes)
@@ -76,11 +82,11 @@ func (w *Worker) failed(c change, err error) {
 				p.Session == c.session.id && p.Pinhole == c.Pinhole
 		})
 	}
-	w.tell(e)
+	c.session.chat(e)
 	switch c.Kind {
 	case OpOpen, OpClose:
 		c.until = w.now.Add(w.Policy.Timeout)
-		w.again = append(w.again, c)
+		w.again[retry{c.Kind, c.Pinhole}] = c
 	case OpAdmit, OpRevoke, OpRelease, OpWatch: // the next refreshment, the time-out, and nobody's loss
 	}
 }
@@ -98,7 +104,6 @@ func (w *Worker) tryAgain() {
 		}
 	}
 	clear(w.again)
-	w.again = w.again[:0]
 }
 
 // Settle tells the sink what happened, in order, and does what nothing waits for: finding

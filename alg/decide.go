@@ -28,9 +28,11 @@ func (s *session) decide(decisions []dialogue.Decision) {
 		case dialogue.Doubted:
 			s.w.tell(s.event(PassiveOff, d.Reason))
 		case dialogue.Secured:
-			s.secured()
+			s.secured(d.TLS)
 		case dialogue.Over:
-			s.w.tell(s.event(NotFTP, d.Reason))
+			if s.started || s.client.odd.Add(1) <= maxOdd {
+				s.w.tell(s.event(NotFTP, d.Reason))
+			}
 			s.giveUp("not followed any more")
 		}
 	}

@@ -27,13 +27,13 @@ func (e *encryption) proving() bool { return e != nil && !e.admits }
 
 // secured lets go of a session whose dialogue is encrypted from here on. The packet
 // filter diverts it no more, but for its end.
-func (s *session) secured() {
+func (s *session) secured(tls bool) {
 	if s.w.Policy.DenyTLS { // the server accepted what was no AUTH any more
 		s.w.tell(s.event(NotFTP, "a 234 to a command that no server knows"))
 		s.giveUp("not followed any more")
 		return
 	}
-	if s.rules.FTPSPorts.Any() {
+	if s.rules.FTPSPorts == (Ports{}) || !tls { // none are named, or it is not TLS
 		s.w.tell(s.event(AuthTLS, "AUTH was accepted: the dialogue is encrypted, and its data connections cannot be helped, unless the server has ftps_ports"))
 		s.change(Op{Kind: OpRelease, Flow: s.flow})
 		s.giveUp("encrypted")
@@ -101,10 +101,14 @@ func (s *session) admit(first bool) {
 // admitAnew goes on admitting, if connection tracking still has the control connection:
 // its end may not have been seen.
 func (s *session) admitAnew() {
-	if e := s.encryption; s.w.Flows != nil && e.id != 0 {
-		if id, ok, err := s.w.Flows.ID(s.flow); err == nil && (!ok || id != e.id) {
+	if e := s.encryption; s.w.Flows != nil {
+		id, ok, err := s.w.Flows.ID(s.flow)
+		if err == nil && (!ok || e.id != 0 && id != e.id) {
 			s.forget("the control connection is gone")
 			return
+		}
+		if err == nil {
+			e.id = id
 		}
 	}
 	s.w.idle.set(&s.life, s.w.now.UnixNano())

@@ -39,7 +39,16 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
 		s.follow(d, seg, id)
 		return
 	}
-	s.conn.Streams[d.Other()].Ack(seg.Ack)
+	if s.conn.Streams[d.Other()].Ack(seg.Ack) {
+		s.decide(s.talk.Unread(nil))
+	}
+	if d == fromClient && seg.Has(tcp.URG) {
+		s.urge(seg)
+	}
+	if s.gone {
+		s.w.foreign(s.flow, d, seg, id)
+		return
+	}
 	s.place(d, seg, id)
 	s.retry()
 	if !s.gone {
@@ -51,6 +60,19 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
 // reads reports whether the bytes of a session whose dialogue is not followed are of
 // interest all the same.
 func (s *session) reads() bool { return s.w.Policy.DenyTLS || s.encryption.proving() }
+
+// urge notes that a byte of the client is urgent: receivers take it out of the line, at
+// that place or the one before (RFC 6093, section 2). Where AUTH is denied it is made to
+// stay in.
+func (s *session) urge(seg *tcp.Segment) {
+	if s.w.Policy.DenyTLS {
+		seg.ClearUrgent()
+		return
+	}
+	if to := seg.Urgent(); !s.urgent || tcp.Diff(to, s.urgentTo) > 0 {
+		s.urgent, s.urgentTo = true, to
+	}
+}
 
 // follow watches a session whose bytes are not read for its end.
 func (s *session) follow(d side, seg *tcp.Segment, id uint32) {
@@ -68,7 +90,7 @@ func (s *session) place(d side, seg *tcp.Segment, id uint32) {
 	case tcp.Ahead:
 		switch {
 		case len(seg.Payload) == 0 && !seg.Has(tcp.FIN):
-			s.w.accept(id, nil)
+			s.w.pass(seg, id, false)
 		case stream.Gone(seg.Seq) && !s.w.Policy.DenyTLS:
 			s.lose(d, seg.Seq)
 			if s.gone {
@@ -84,11 +106,10 @@ func (s *session) place(d side, seg *tcp.Segment, id uint32) {
 		s.conflict(id)
 		return
 	case tcp.Conflict:
-		if len(seg.Payload) != 1 || tcp.Diff(seg.Seq, stream.Next()) != -1 {
+		if !keepAlive(seg, stream) {
 			s.conflict(id)
 			return
 		}
-		// A keep-alive with a byte that means nothing (RFC 9293, section 3.8.4).
 		seg.Payload[0], _ = stream.At(seg.Seq)
 		stream.Restore(seg.Seq, seg.Payload)
 		s.w.pass(seg, id, true)
@@ -112,9 +133,28 @@ func (s *session) place(d side, seg *tcp.Segment, id uint32) {
 	}
 	if seg.Has(tcp.FIN) && !s.gone && seg.Seq+uint32(len(seg.Payload)) == stream.Next() && !stream.Finished() {
 		stream.Finish()
-		s.forget("FIN")
+		s.finish()
 	}
 	s.w.pass(seg, id, changed)
+}
+
+// keepAlive reports whether a segment is one that only wants an answer: the byte in it was
+// sent before, and means nothing (RFC 9293, section 3.8.4).
+func keepAlive(seg *tcp.Segment, stream *tcp.Stream) bool {
+	return len(seg.Payload) == 1 && tcp.Diff(seg.Seq, stream.Next()) == -1
+}
+
+// finish ends a session at the first FIN. Where AUTH is denied the other side, and what is
+// sent again, is read on until it has finished too.
+func (s *session) finish() {
+	if !s.w.Policy.DenyTLS || s.conn.Finished() {
+		s.forget("FIN")
+		return
+	}
+	s.decide(s.talk.Withdraw("FIN", nil))
+	s.talk.End("FIN", nil)
+	s.vouch()
+	s.w.ending.set(&s.life, s.w.now.UnixNano())
 }
 
 // mayTake reports whether more bytes may pass, which have to be remembered until they are
@@ -125,7 +165,8 @@ func (s *session) mayTake(stream *tcp.Stream, n int) bool {
 		s.watched = now + int64(watchFor/2)
 		s.change(Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
 	}
-	return unacked <= share && (unacked <= allowance || !s.w.Limits.crowded())
+	// What nothing else waits for always may: else it would wait for ever.
+	return stream.Unacked() == 0 || unacked <= share && (unacked <= allowance || !s.w.Limits.crowded(s.client))
 }
 
 // take reads the next bytes of one side, and reports whether it changed any of them.
@@ -137,11 +178,11 @@ func (s *session) take(d side, seg *tcp.Segment, fresh []byte) (changed bool) {
 	stream := &s.conn.Streams[d]
 	if arrived == nil {
 		stream.Take(fresh, nil)
-		s.read(d, fresh, fresh, seg.Has(tcp.URG))
+		s.read(d, fresh, fresh)
 		return false
 	}
 	stream.Take(arrived, fresh)
-	s.read(d, arrived, fresh, seg.Has(tcp.URG))
+	s.read(d, arrived, fresh)
 	return true
 }
 
@@ -172,15 +213,19 @@ func (s *session) tellDenied(came, went []byte) {
 
 // read takes the next bytes of one side, which go out as sent, to its lines, and each line
 // to the dialogue.
-func (s *session) read(d side, b, sent []byte, urgent bool) {
+func (s *session) read(d side, b, sent []byte) {
 	end := dialogue.ClientsEnd
 	if d == fromServer {
 		end = dialogue.ServersEnd
 	}
 	terms := s.terms()
+	urgent := d == fromClient && s.urgent
 	for len(b) > 0 && !s.gone && s.talk.Followed() {
 		if urgent {
 			s.text[d].Urgent()
+			at := s.conn.Streams[d].Next() - uint32(len(b)) // where the line goes on
+			urgent = tcp.Diff(at, s.urgentTo) <= 0
+			s.urgent = urgent
 		}
 		line, n, whole := s.text[d].Next(b, end)
 		s.tellDenied(b[:n], sent[:n])
@@ -204,7 +249,7 @@ func (s *session) read(d side, b, sent []byte, urgent bool) {
 
 // pass lets a segment pass, as it came or as it was changed.
 func (w *Worker) pass(seg *tcp.Segment, id uint32, changed bool) {
-	if !changed {
+	if !changed && !seg.Changed() {
 		w.accept(id, nil)
 		return
 	}
@@ -236,7 +281,7 @@ func (s *session) lose(d side, next uint32) {
 func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
 	n, size := s.conn.Waiting()
 	cost := holdCost(seg.Packet())
-	if max(size, n*minHeld)+int(cost) > maxHeldFlow || !s.w.Limits.hold(s.client, cost) {
+	if seg.Changed() || max(size, n*minHeld)+int(cost) > maxHeldFlow || !s.w.Limits.hold(s.client, cost) {
 		s.w.stats.Unheld++
 		s.w.drop(id)
 		return
@@ -318,7 +363,7 @@ func (s *session) unhold(h tcp.Waiting) { s.w.Limits.release(s.client, holdCost(
 func (s *session) account() {
 	now := max(s.held()-allowance, 0)
 	if now != s.memory {
-		s.w.Limits.remember(int64(now - s.memory))
+		s.w.Limits.remember(s.client, int64(now-s.memory))
 		s.memory = now
 	}
 }

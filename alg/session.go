@@ -29,7 +29,8 @@ type session struct {
 	talk dialogue.Dialogue
 	auth dialogue.AuthScanner
 
-	client     *client // where it is counted, once the server has greeted
+	client     *client // where it is counted
+	greeted    bool    // and counted as one of the client's
 	started    bool    // the sink knows of it
 	gone       bool    // it is forgotten
 	holds      bool    // packets of it wait: it is in Worker.holding
@@ -37,6 +38,8 @@ type session struct {
 	strayed    bool    // that packets came by a wrong way was told
 	broken     bool    // the numbers of the connection are not certain
 	replied    bool    // the server has sent something
+	urgent     bool    // a byte up to urgentTo is urgent
+	urgentTo   uint32
 	watched    int64   // until then the receiver's pure acknowledgements are diverted
 	awaited    [2]bool // taken up after a clean stop: that side's next bytes must continue exactly
 	vouched    bool    // connection tracking says that it may be taken up again

@@ -81,7 +81,7 @@ func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
 	w.now = now
 	var saved []Saved
 	for _, s := range w.sessions {
-		if w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.resumes() {
+		if w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.resumes() || s.holds {
 			continue
 		}
 		id, ok, err := w.Flows.ID(s.flow)
@@ -133,6 +133,12 @@ func (w *Worker) resume(v Saved) *session {
 	if s.gone {
 		return nil
 	}
+	terms := s.terms()
+	s.talk.Revise(&terms)
+	if !s.rescan() {
+		s.forget("not followed any more")
+		return nil
+	}
 	if live := s.talk.Live(); live.State != dialogue.None {
 		s.announced = &announced{pinhole: s.pinholeOf(live), known: true, until: timer{session: s}}
 		w.nearby[s.near()] = s
@@ -140,6 +146,19 @@ func (w *Worker) resume(v Saved) *session {
 	s.vouch()
 	s.account()
 	return s
+}
+
+// rescan looks for AUTH in the line that the client is in the middle of, where that is
+// denied. It reports false where not all of the line is known.
+func (s *session) rescan() bool {
+	if !s.w.Policy.DenyTLS {
+		return true
+	}
+	line, ok := s.text[fromClient].Begun()
+	for _, b := range line {
+		s.auth.Next(b)
+	}
+	return ok
 }
 
 // load reads what save wrote.
@@ -177,5 +196,5 @@ func (s *session) continues(d side, seg *tcp.Segment) bool {
 	if place == tcp.Fresh && len(fresh) > 0 {
 		s.awaited[d] = false
 	}
-	return place == tcp.Fresh || place == tcp.Old
+	return place == tcp.Fresh || place == tcp.Old || keepAlive(seg, &s.conn.Streams[d])
 }

@@ -78,8 +78,8 @@ type Worker struct {
 	now     time.Time
 	res     Result
 	changes []change
-	again   []change // that the packet filter refused
-	after   []change // used ones, closed: nothing waits for that
+	again   map[retry]change // that the packet filter refused
+	after   []change         // used ones, closed: nothing waits for that
 	pending []pending
 	trusted []*session // to be vouched for
 	holding []*session // with packets that wait
@@ -96,6 +96,7 @@ func NewWorker(c WorkerConfig) *Worker {
 		pinholes:     make(map[Pinhole]int),
 		nearby:       make(map[ends]*session),
 		ranges:       make(map[Range]int),
+		again:        make(map[retry]change),
 		last:         uint64(c.Index) << 48,
 		handshaking:  timers{delay: handshaking},
 		loggingIn:    timers{delay: loggingIn},

@@ -89,11 +89,11 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 		d.noMore = r.Completed()
 	case auth:
 		if r.Code == 234 {
-			out = d.secure(out)
+			out = d.secure(true, out)
 		}
 	case adat:
 		if r.Code == 235 {
-			out = d.secure(out)
+			out = d.secure(false, out)
 		}
 	case active:
 		switch {
@@ -136,8 +136,8 @@ func (d *Dialogue) transferred(r ftp.Reply, out []Decision) []Decision {
 }
 
 // secure lets go of a dialogue that is encrypted from here on.
-func (d *Dialogue) secure(out []Decision) []Decision {
+func (d *Dialogue) secure(tls bool, out []Decision) []Decision {
 	out = d.Withdraw("AUTH was accepted", out)
 	d.phase = secured
-	return append(out, Decision{Act: Secured})
+	return append(out, Decision{Act: Secured, TLS: tls})
 }

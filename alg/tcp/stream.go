@@ -182,16 +182,18 @@ func (s *Stream) Skip(to uint32) {
 
 // Ack notes that the receiver says it has everything before seq. It may have bytes that
 // were never seen here: with a queue that passes what it cannot hold, packets go by. Or it
-// lies: see [Stream.Gone].
-func (s *Stream) Ack(seq uint32) {
+// lies: see [Stream.Gone]. It reports whether it says so for the first time.
+func (s *Stream) Ack(seq uint32) (beyond bool) {
 	switch {
 	case Diff(seq, s.next) > 0:
 		if s.Near(seq) && !s.finished {
+			beyond = s.claimed == 0
 			s.claimed = seq
 		}
 	case Diff(seq, s.acked) > 0:
 		s.acked = seq
 	}
+	return beyond
 }
 
 // Gone reports whether the bytes before seq, which were not seen, will not come any more:
