@@ -86,6 +86,7 @@ func ExampleWorker() {
 	//   event: pinhole.used
 	// < 226 done
 	//   event: pinhole.closed
+	//   close: 10.1.4.4:46197
 }
 
 // segment is a TCP segment as a queue hands it over: from the IP header on.
