@@ -138,6 +138,9 @@ func TestAHostileServerAndABrowser(t *testing.T) {
 				m.host = &host{side: fromClient, iss: m.rand.Uint32()}
 				say()
 				m.dial(rt, rapid.IntRange(0, 3).Draw(rt, "new") > 0)
+				if rapid.IntRange(0, 3).Draw(rt, "goes well") > 0 {
+					m.handshake()
+				}
 			},
 		})
 		m.checkActive(rt, nil)
