@@ -37,27 +37,27 @@ func (d *Dialogue) announce(t *Terms, c ftp.Command, out []Decision) (kind, []De
 	return active, out
 }
 
-// ask acts on PASV and EPSV, which the server's reply turns into an announcement.
-func (d *Dialogue) ask(t *Terms, c ftp.Command, out []Decision) (kind, []Decision) {
+// ask acts on PASV and EPSV, which the server's reply turns into an announcement. What is
+// refused here may be answered all the same, and that means nothing then.
+func (d *Dialogue) ask(t *Terms, c ftp.Command, out []Decision) (k kind, flags uint8, _ []Decision) {
 	out = d.Withdraw("a new announcement", out)
 	if c.Verb == ftp.Pasv {
 		if d.noMore {
-			out = append(out, Decision{Act: Refused, Reason: "PASV after EPSV ALL"})
-			return plain, out
+			return passive, stale, append(out, Decision{Act: Refused, Reason: "PASV after EPSV ALL"})
 		}
-		return passive, out
+		return passive, 0, out
 	}
 	family, err := ftp.ParseEpsvArg(c.Arg)
 	switch {
 	case err != nil:
-		return plain, append(out, Decision{Act: Refused, Reason: err.Error()})
+		return extended, stale, append(out, Decision{Act: Refused, Reason: err.Error()})
 	case family == ftp.EpsvAll:
 		d.noMore = true
-		return epsvAll, out
+		return epsvAll, 0, out
 	case family == ftp.EpsvIPv4 && !t.Server.Is4(), family == ftp.EpsvIPv6 && t.Server.Is4():
-		return plain, append(out, Decision{Act: Refused, Reason: "EPSV for another address family"})
+		return extended, stale, append(out, Decision{Act: Refused, Reason: "EPSV for another address family"})
 	}
-	return extended, out
+	return extended, 0, out
 }
 
 // answered acts on the reply to the live PASV or EPSV. The client connects before it

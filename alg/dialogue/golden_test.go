@@ -225,3 +225,70 @@ func parts(path string) (server, scenario string) {
 	dir, file := filepath.Split(path)
 	return filepath.Base(dir), strings.TrimSuffix(file, ".txt")
 }
+
+// What the recorded dialogues show of the servers is helped, and believed, but for what is
+// named here. A server stands for itself, "*" for all of them.
+var (
+	notAdmitted = map[string]string{
+		"*/abor-unconnected":        "ABOR closes the pinhole, and the client connects after it to set the server free",
+		"*/facts":                   "no 229 is believed after MLST",
+		"*/passive":                 "EPSV 2 on an IPv4 connection is refused here, though servers answer it",
+		"*/passive6":                "EPSV 1 on an IPv6 connection likewise",
+		"*/pipelined-transfers":     "one announcement is live: a second PORT takes the place of the first",
+		"*/refused":                 "after a refused transfer the pinhole is closed until the next transfer command, and the client connects before it",
+		"proftpd/pipelined-refused": "after a refused PORT the server connects to the port before",
+		"proftpd/unannounced":       "without a new announcement the server connects to the port before",
+	}
+	notBelieved = map[string]string{
+		"*/facts":                  "MLST",
+		"*/names-nul":              "STAT with an argument",
+		"*/stat":                   "STAT with an argument",
+		"*/stat-argument-transfer": "STAT with an argument",
+		"pure-ftpd/pwd":            "a name that is one quote, which the server does not double",
+	}
+	notFollowed = map[string]string{
+		"*/empty-line":           "lines that begin with a space, which no client sends",
+		"*/features":             "XYZZY is in no list of verbs",
+		"*/pipelined-many":       "XYZZY",
+		"*/names-iac":            "a Telnet command in a line",
+		"*/names-lf":             "a line that begins with a number",
+		"*/stat-telnet-transfer": "a Telnet command before STAT",
+	}
+)
+
+func TestWhatServersDoIsHelped(t *testing.T) {
+	used := map[string]bool{}
+	listed := func(list string, m map[string]string, server, scenario string) bool {
+		for _, key := range []string{server + "/" + scenario, "*/" + scenario} {
+			if m[key] != "" {
+				used[list+key] = true
+				return true
+			}
+		}
+		return false
+	}
+	for path := range recordings(t) {
+		server, scenario := parts(path)
+		r := load(t, path)
+		transcript, d, missed := r.play(t, r.terms(server))
+		if missed > 0 && !listed("a", notAdmitted, server, scenario) {
+			t.Errorf("%s: %d data connections are not admitted:\n%s", path, missed, transcript)
+		}
+		if strings.Contains(transcript, "\tdoubted") && !listed("b", notBelieved, server, scenario) {
+			t.Errorf("%s is not believed:\n%s", path, transcript)
+		}
+		if !d.Followed() && !listed("c", notFollowed, server, scenario) {
+			t.Errorf("%s is not followed:\n%s", path, transcript)
+		}
+		if d.Live().State == dialogue.Opened {
+			t.Errorf("%s: a pinhole stands open at the end:\n%s", path, transcript)
+		}
+	}
+	for list, m := range map[string]map[string]string{"a": notAdmitted, "b": notBelieved, "c": notFollowed} {
+		for key := range m {
+			if !used[list+key] {
+				t.Errorf("%s is listed, and need not be", key)
+			}
+		}
+	}
+}

@@ -103,6 +103,10 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 		out = d.answered(t, k, r, out)
 	case transfer:
 		out = d.transferred(r, out)
+	case quit:
+		if r.Completed() {
+			out = d.Withdraw("QUIT", out)
+		}
 	}
 	return out
 }
@@ -126,6 +130,9 @@ func (d *Dialogue) letIn(t *Terms, r ftp.Reply, out []Decision) []Decision {
 func (d *Dialogue) transferred(r ftp.Reply, out []Decision) []Decision {
 	if r.Completed() {
 		return d.close("transfer complete", false, out)
+	}
+	if d.live.State == Opened && !d.came && d.due.uses() {
+		return out // the next transfer command is there already
 	}
 	return d.close("transfer refused or broken off", true, out)
 }
