@@ -129,13 +129,14 @@ func (d *Dialogue) want(t *Terms, out []Decision) []Decision {
 
 const nobody = "nobody is logged in"
 
-// mayOpen reports whether the login, where one is needed, is there and stays.
+// mayOpen reports whether the server has greeted, and the login, where one is needed, is
+// there and stays.
 func (d *Dialogue) mayOpen(t *Terms) bool {
-	return !t.RequireLogin || d.loggedIn && !d.due.has(user) && !d.due.has(rein)
+	return d.phase == talking && (!t.RequireLogin || d.loggedIn && !d.due.has(user) && !d.due.has(rein))
 }
 
 // lettingIn reports whether a reply is due that may let the client in.
-func (d *Dialogue) lettingIn() bool { return d.due.has(user) || d.due.has(login) }
+func (d *Dialogue) lettingIn() bool { return d.phase == waiting || d.due.has(user) || d.due.has(login) }
 
 // admits checks an announcement against the rules, and says why it fails them.
 func (d *Dialogue) admits(t *Terms, a Announcement) (refusal Decision, ok bool) {
