@@ -37,27 +37,27 @@ func (d *Dialogue) announce(t *Terms, c ftp.Command, out []Decision) (kind, []De
 	return active, out
 }
 
-// ask acts on PASV and EPSV, which the server's reply turns into an announcement.
-func (d *Dialogue) ask(t *Terms, c ftp.Command, out []Decision) (kind, []Decision) {
+// ask acts on PASV and EPSV, which the server's reply turns into an announcement. What is
+// refused here may be answered all the same, and that means nothing then.
+func (d *Dialogue) ask(t *Terms, c ftp.Command, out []Decision) (k kind, flags uint8, _ []Decision) {
 	out = d.Withdraw("a new announcement", out)
 	if c.Verb == ftp.Pasv {
 		if d.noMore {
-			out = append(out, Decision{Act: Refused, Reason: "PASV after EPSV ALL"})
-			return plain, out
+			return passive, stale, append(out, Decision{Act: Refused, Reason: "PASV after EPSV ALL"})
 		}
-		return passive, out
+		return passive, 0, out
 	}
 	family, err := ftp.ParseEpsvArg(c.Arg)
 	switch {
 	case err != nil:
-		return plain, append(out, Decision{Act: Refused, Reason: err.Error()})
+		return extended, stale, append(out, Decision{Act: Refused, Reason: err.Error()})
 	case family == ftp.EpsvAll:
 		d.noMore = true
-		return epsvAll, out
+		return epsvAll, 0, out
 	case family == ftp.EpsvIPv4 && !t.Server.Is4(), family == ftp.EpsvIPv6 && t.Server.Is4():
-		return plain, append(out, Decision{Act: Refused, Reason: "EPSV for another address family"})
+		return extended, stale, append(out, Decision{Act: Refused, Reason: "EPSV for another address family"})
 	}
-	return extended, out
+	return extended, 0, out
 }
 
 // answered acts on the reply to the live PASV or EPSV. The client connects before it
@@ -129,13 +129,14 @@ func (d *Dialogue) want(t *Terms, out []Decision) []Decision {
 
 const nobody = "nobody is logged in"
 
-// mayOpen reports whether the login, where one is needed, is there and stays.
+// mayOpen reports whether the server has greeted, and the login, where one is needed, is
+// there and stays.
 func (d *Dialogue) mayOpen(t *Terms) bool {
-	return !t.RequireLogin || d.loggedIn && !d.due.has(user) && !d.due.has(rein)
+	return d.phase == talking && (!t.RequireLogin || d.loggedIn && !d.due.has(user) && !d.due.has(rein))
 }
 
 // lettingIn reports whether a reply is due that may let the client in.
-func (d *Dialogue) lettingIn() bool { return d.due.has(user) || d.due.has(login) }
+func (d *Dialogue) lettingIn() bool { return d.phase == waiting || d.due.has(user) || d.due.has(login) }
 
 // admits checks an announcement against the rules, and says why it fails them.
 func (d *Dialogue) admits(t *Terms, a Announcement) (refusal Decision, ok bool) {

@@ -68,7 +68,7 @@ func (d *Dialogue) UnmarshalBinary(b []byte) error {
 	}
 	for i := range int(n.due.n) {
 		e := entry{kind(b[0]), b[1], binary.BigEndian.Uint16(b[2:])}
-		if e.kind > empty || e.flags > stale|optional || e.n == 0 {
+		if e.kind > empty || e.flags > stale|optional|begun || e.n == 0 {
 			return ftp.ErrEncoding
 		}
 		n.due.entries[i] = e

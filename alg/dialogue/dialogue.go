@@ -192,11 +192,7 @@ func (d *Dialogue) Command(t *Terms, l ftp.Line, out []Decision) []Decision {
 	if why := unread(l, c); why != "" {
 		return d.unread(t, c, why, l.Urgent, out)
 	}
-	k, out := d.command(t, c, out)
-	var flags uint8
-	if k == abor && d.due.has(transfer) {
-		flags = optional // some servers have one reply for both
-	}
+	k, flags, out := d.command(t, c, out)
 	return d.push(k, flags, out)
 }
 
@@ -245,51 +241,58 @@ func (d *Dialogue) unread(t *Terms, c ftp.Command, why string, urgent bool, out 
 }
 
 // command acts on a whole command, and says what its reply will mean.
-func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (kind, []Decision) {
+func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (k kind, flags uint8, _ []Decision) {
 	out = d.names(t, c, out)
 	switch c.Verb {
 	case ftp.User:
-		return user, d.Withdraw("a new USER", out)
+		return user, 0, d.Withdraw("a new USER", out)
 	case ftp.Pass, ftp.Acct:
-		return login, out
+		return login, 0, out
 	case ftp.Rein:
-		return rein, d.Withdraw("REIN", out)
+		return rein, 0, d.Withdraw("REIN", out)
 	case ftp.Quit:
-		return plain, d.Withdraw("QUIT", out)
-	case ftp.Abor:
-		had := d.due.has(transfer)
-		out = d.Withdraw("ABOR", out)
-		if had {
-			return abor, out
+		if d.due.uses() { // it comes to its end (RFC 959, section 4.1.1)
+			return quit, 0, out
 		}
-		return plain, out
+		return plain, 0, d.Withdraw("QUIT", out)
+	case ftp.Abor: // some servers have one reply for both, some have none
+		if d.live.State == Opened || d.wanted { // else there is nothing to abort
+			out = d.Withdraw("ABOR", out)
+		}
+		return abor, optional, out
 	case ftp.Auth:
-		return auth, out
+		return auth, 0, out
 	case ftp.Adat:
-		return adat, out
+		return adat, 0, out
 	case ftp.Port, ftp.Eprt:
-		return d.announce(t, c, out)
+		k, out = d.announce(t, c, out)
+		return k, 0, out
 	case ftp.Pasv, ftp.Epsv:
 		return d.ask(t, c, out)
 	case ftp.Lprt, ftp.Lpsv, ftp.Cpsv:
 		out = d.Withdraw("a new announcement", out)
-		return plain, append(out, Decision{Act: Refused, Reason: c.Verb.String() + " is not helped"})
-	case ftp.Noop:
-		return noop, out
-	case ftp.Stat:
-		return stat, out
+		return plain, 0, append(out, Decision{Act: Refused, Reason: c.Verb.String() + " is not helped"})
+	case ftp.Noop, ftp.Stat:
+		k = noop
+		if c.Verb == ftp.Stat {
+			k = stat
+		}
+		if d.due.beside() {
+			flags = optional // some servers answer all that is said beside a transfer at once
+		}
+		return k, flags, out
 	case ftp.Mlst:
-		return mlst, out
+		return mlst, 0, out
 	case ftp.Site, ftp.Other:
 		if ftp.Announces(c.Arg) {
 			out = append(out, Decision{Act: Refused, Reason: "an announcement inside another command"})
 		}
-		return plain, out
+		return plain, 0, out
 	}
 	if c.Verb.Transfer() {
-		return transfer, d.transfer(t, out)
+		return transfer, 0, d.transfer(t, out)
 	}
-	return plain, out
+	return plain, 0, out
 }
 
 func (d *Dialogue) push(k kind, flags uint8, out []Decision) []Decision {

@@ -15,6 +15,7 @@ const (
 	extended // EPSV
 	epsvAll
 	transfer // a command that uses a data connection
+	quit     // QUIT beside a transfer
 	noop
 	stat
 	mlst
@@ -32,8 +33,10 @@ type entry struct {
 const (
 	// stale: what the reply says is of no interest any more.
 	stale = 1 << iota
-	// optional: there are servers that do not answer this.
+	// optional: there are servers that do not answer this, or not where it stands.
 	optional
+	// begun, of a transfer: its preliminary reply has come.
+	begun
 )
 
 // maxDue bounds the entries. A client that sends ahead further than this, commands of so
@@ -51,7 +54,7 @@ type due struct {
 func (d *due) push(k kind, flags uint8) bool {
 	if d.n > 0 {
 		last := &d.entries[d.n-1]
-		if last.kind == k && last.flags == flags && last.n < 1<<16-1 {
+		if last.kind == k && k != transfer && last.flags == flags && last.n < 1<<16-1 {
 			last.n++
 			return true
 		}
@@ -73,12 +76,11 @@ func (d *due) answer(code int) (k kind, isStale, ok bool) {
 	}
 	e := d.entries[i]
 	d.entries[i].n--
-	if drop { // what stands before it stays away
-		d.remove(0, i)
-		i = 0
-	}
 	if d.entries[i].n == 0 {
-		d.remove(i, 1)
+		d.remove(i)
+	}
+	if drop {
+		d.drop(i)
 	}
 	return e.kind, e.flags&stale != 0, true
 }
@@ -86,68 +88,101 @@ func (d *due) answer(code int) (k kind, isStale, ok bool) {
 // find returns the index of the command that a final reply answers, or -1, and whether
 // the commands before it will not be answered any more.
 //
-// It is the oldest, with three exceptions. A 227 or 229 answers a PASV or EPSV, wherever
-// it stands: so the dialogue finds back into step. A server that reads commands during a
-// transfer answers NOOP and STAT before the transfer ends. And what a server need not
-// answer is passed over by a reply that does not fit it.
+// It is the oldest, with these exceptions. A 227 or 229 answers a PASV or EPSV, wherever
+// it stands: so the dialogue finds back into step. A 225 answers an ABOR, a 221 a QUIT. A
+// server that reads commands beside a transfer answers them before the transfer's end. And
+// what a server need not answer is passed over by a reply that does not fit it.
 func (d *due) find(code int) (at int, drop bool) {
+	at = -1
 	switch code {
+	case 221:
+		at = d.first(quit)
+	case 225:
+		if at = d.first(abor); at >= 0 {
+			d.forgive(at)
+		}
 	case 227:
-		if i := d.first(passive); i >= 0 {
-			return i, true
-		}
+		at = d.first(passive)
 	case 229:
-		if i := d.first(extended); i >= 0 {
-			return i, true
-		}
+		at = d.first(extended)
 	}
+	if at >= 0 {
+		return at, true
+	}
+	beside := -1 // a transfer that has begun, and does not end so
 	for i := range int(d.n) {
 		e := d.entries[i]
 		switch {
-		case e.flags&optional != 0 && !fits(e.kind, code):
+		case e.fits(code):
+		case e.flags&optional != 0:
 			continue
-		case e.kind == transfer && !fits(transfer, code):
+		case e.kind == transfer && e.flags&begun != 0:
+			beside = i
+			continue
+		case e.kind == transfer: // it waits for its data connection
 			for j := i + 1; j < int(d.n) && d.entries[j].kind != transfer; j++ {
-				if k := d.entries[j].kind; (k == noop || k == stat) && fits(k, code) {
+				if k := d.entries[j].kind; (k == noop || k == stat) && d.entries[j].fits(code) {
 					return j, false
 				}
 			}
 		}
 		return i, true
 	}
-	return -1, false
+	return beside, true
 }
 
 // begin notes a preliminary reply, and reports whether it is to a transfer command that
-// uses the live announcement. What stands before that may not be answered any more, or
-// late: pyftpdlib answers a RETR that was sent behind a PORT before the PORT.
+// uses the live announcement. What stands before that was not answered and will not be,
+// but for PORT: there is a server that answers it when it has connected, and RETR before.
 func (d *due) begin(code int) bool {
-	i := d.first(transfer)
-	if i < 0 || code != 125 && code != 150 {
+	if code != 125 && code != 150 {
 		return false
 	}
-	for j := range i {
-		d.entries[j].flags |= optional
+	for i := range int(d.n) {
+		e := &d.entries[i]
+		if e.kind != transfer || e.flags&begun != 0 {
+			continue
+		}
+		e.flags |= begun
+		live := e.flags&stale == 0
+		for j := i - 1; j >= 0; j-- {
+			if d.entries[j].kind == active {
+				d.entries[j].flags |= optional
+			} else {
+				d.remove(j)
+			}
+		}
+		return live
 	}
-	return d.entries[i].flags&stale == 0
+	return false
 }
 
 // fits reports whether a final reply with this code can be the answer, of commands of
 // which that is asked.
-func fits(k kind, code int) bool {
-	switch k {
+func (e entry) fits(code int) bool {
+	switch e.kind {
 	case transfer:
-		return code == 225 || code == 226 || code == 250 || code >= 400
+		switch {
+		case code == 225 || code == 226 || code == 250 || code == 426:
+			return true
+		case e.flags&optional != 0:
+			return false
+		case e.flags&begun != 0: // 500 and the like are to a command beside it
+			return code/100 == 4 || code/10 == 55
+		}
+		return code >= 400
+	case active:
+		return code == 200 || code == 425 || code >= 500 || e.flags&optional == 0
 	case noop:
-		return code < 300 && !fits(transfer, code)
+		return code == 200 || code == 500
 	case stat:
-		return code == 211 || code == 212 || code == 213
+		return code == 211 || code == 212 || code == 213 || code == 500
 	case abor:
-		return code == 225 || code == 226 || code == 500 || code == 502
+		return code == 225 || code == 226 || code == 426 || code == 451 || code == 500 || code == 502
 	case empty:
 		return code == 500 || code == 501 || code == 530
 	}
-	return code < 400 && !fits(transfer, code)
+	return true
 }
 
 // first returns the index of the oldest command of a kind, or -1.
@@ -162,6 +197,26 @@ func (d *due) first(k kind) int {
 
 func (d *due) has(k kind) bool { return d.first(k) >= 0 }
 
+// uses reports whether a transfer command is due that uses the live announcement.
+func (d *due) uses() bool {
+	for _, e := range d.entries[:d.n] {
+		if e.kind == transfer && e.flags&stale == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// beside reports whether a transfer is under way.
+func (d *due) beside() bool {
+	for _, e := range d.entries[:d.n] {
+		if e.kind == transfer && e.flags&begun != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // settle makes the commands about the live announcement stale: another will take its place.
 func (d *due) settle() {
 	for i := range int(d.n) {
@@ -172,8 +227,26 @@ func (d *due) settle() {
 	}
 }
 
-func (d *due) remove(i, n int) {
-	copy(d.entries[i:], d.entries[i+n:d.n])
-	clear(d.entries[int(d.n)-n : d.n])
-	d.n -= uint8(n)
+// drop removes what stands before an index. A transfer that has begun will still end.
+func (d *due) drop(before int) {
+	for i := before - 1; i >= 0; i-- {
+		if d.entries[i].kind != transfer || d.entries[i].flags&begun == 0 {
+			d.remove(i)
+		}
+	}
+}
+
+// forgive notes that a transfer was aborted: it need not be answered beside the ABOR.
+func (d *due) forgive(before int) {
+	for i := range before {
+		if d.entries[i].kind == transfer {
+			d.entries[i].flags |= optional
+		}
+	}
+}
+
+func (d *due) remove(i int) {
+	copy(d.entries[i:], d.entries[i+1:d.n])
+	d.n--
+	d.entries[d.n] = entry{}
 }

@@ -17,7 +17,7 @@ func (d *Dialogue) Reply(t *Terms, l ftp.Line, out []Decision) []Decision {
 		r, whole, err = d.replies.Line(l.Text)
 	}
 	if d.phase == waiting {
-		return d.greet(r, whole, out)
+		return d.greet(t, r, whole, out)
 	}
 	if err != nil {
 		out = d.distrust(noReply, out)
@@ -38,13 +38,17 @@ func (d *Dialogue) Reply(t *Terms, l ftp.Line, out []Decision) []Decision {
 
 // greet waits for the greeting: 220, or 120 and then 220. Text before it is skipped, as
 // clients do.
-func (d *Dialogue) greet(r ftp.Reply, whole bool, out []Decision) []Decision {
+func (d *Dialogue) greet(t *Terms, r ftp.Reply, whole bool, out []Decision) []Decision {
 	switch {
 	case !whole || r.Preliminary():
 		return out
 	case r.Code == 220:
 		d.phase = talking
-		return append(out, Decision{Act: Began})
+		out = append(out, Decision{Act: Began})
+		if d.wanted {
+			out = d.want(t, out)
+		}
+		return out
 	case r.Failed(): // busy, or not for this client: the server closes
 		return out
 	}
@@ -108,6 +112,10 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 		out = d.listed(t, r.Code, out)
 	case transfer:
 		out = d.transferred(r, out)
+	case quit:
+		if r.Completed() {
+			out = d.Withdraw("QUIT", out)
+		}
 	}
 	return out
 }
@@ -131,6 +139,9 @@ func (d *Dialogue) letIn(t *Terms, r ftp.Reply, out []Decision) []Decision {
 func (d *Dialogue) transferred(r ftp.Reply, out []Decision) []Decision {
 	if r.Completed() {
 		return d.close("transfer complete", false, out)
+	}
+	if d.live.State == Opened && !d.came && d.due.uses() {
+		return out // the next transfer command is there already
 	}
 	return d.close("transfer refused or broken off", true, out)
 }
