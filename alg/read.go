@@ -176,14 +176,21 @@ func (s *session) take(d side, seg *tcp.Segment, fresh []byte) (changed bool) {
 		arrived = s.deny(fresh)
 	}
 	stream := &s.conn.Streams[d]
+	came := arrived
 	if arrived == nil {
+		came = fresh
 		stream.Take(fresh, nil)
-		s.read(d, fresh, fresh)
-		return false
+	} else {
+		stream.Take(arrived, fresh)
 	}
-	stream.Take(arrived, fresh)
-	s.read(d, arrived, fresh)
-	return true
+	s.read(d, came, fresh)
+	if s.w.Limits.crowded(s.client) {
+		s.text[d].Shorten()
+		if len(fresh) > oneSegment { // it had to pass; sent again it is dropped
+			stream.Forget()
+		}
+	}
+	return arrived != nil
 }
 
 // refused is the letter that makes AUTH a command that servers refuse.
@@ -219,13 +226,12 @@ func (s *session) read(d side, b, sent []byte) {
 		end = dialogue.ServersEnd
 	}
 	terms := s.terms()
-	urgent := d == fromClient && s.urgent
 	for len(b) > 0 && !s.gone && s.talk.Followed() {
-		if urgent {
-			s.text[d].Urgent()
+		if d == fromClient && s.urgent {
 			at := s.conn.Streams[d].Next() - uint32(len(b)) // where the line goes on
-			urgent = tcp.Diff(at, s.urgentTo) <= 0
-			s.urgent = urgent
+			if s.urgent = tcp.Diff(at, s.urgentTo) <= 0; s.urgent {
+				s.text[d].Urgent()
+			}
 		}
 		line, n, whole := s.text[d].Next(b, end)
 		s.tellDenied(b[:n], sent[:n])

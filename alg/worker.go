@@ -171,6 +171,7 @@ func (w *Worker) Stop(now time.Time) Result {
 		s.forget("ftpalg stops")
 	}
 	w.leave()
+	w.holding = nil
 	w.commit()
 	return w.res
 }

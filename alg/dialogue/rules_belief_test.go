@@ -24,9 +24,25 @@ func TestANameInSTATAnswersNoPASV(t *testing.T) {
 }
 
 func TestMLSTEndsBelief(t *testing.T) {
-	loggedIn(t).c("MLST x").follows("doubted: MLST").s("250-x", " type=file; x", "250 end").isDoubted("MLST")
-	loggedIn(t).c("MLST").isDoubted("MLST")
+	loggedIn(t).c("MLST x").s("250-x", " type=file; x", "250 end").follows("doubted: MLST").isDoubted("MLST")
+	loggedIn(t).c("MLST").s("550 x: No such file or directory").isDoubted("MLST")
+	loggedIn(t).c("PASV").s(ok227).opens(passive).c("MLST x").opensNothing().isDoubted("MLST")
+	loggedIn(t).c("MLST x", "PASV").s(ok227).opensNothing().isDoubted("MLST")
 	loggedIn(t).c("PASV").s(ok227).c("MLSD").s("150 here", "226 done").isHelped() // by a data connection
+}
+
+// ncftp sends MLST before each PASV, also to servers that do not know it.
+func TestMLSTThatTheServerDoesNotKnowEndsNoBelief(t *testing.T) {
+	loggedIn(t).c("MLST x").s("500 Unknown command.").isHelped()
+	loggedIn(t).c("MLST x").s("502 Command not implemented.").isHelped()
+}
+
+// No 227 can lead to anything but the ports on which the server waits for data.
+func TestMLSTEndsNoBeliefWherePassivePortsBoundIt(t *testing.T) {
+	x := loggedIn(t)
+	x.terms.Rules = rules()
+	x.terms.PassivePorts = dialogue.Ports{First: 46000, Last: 47000}
+	x.c("MLST x").s("250-x", " type=file; x", "250 end").c("PASV").s(ok227).opens(passive)
 }
 
 // A name with CR LF in it: proftpd 1.3.8 shows it so.

@@ -213,6 +213,10 @@ func (s *Stream) Expire(seq uint32) {
 	}
 }
 
+// Forget gives back all memory of what passed. What the receiver has not acknowledged is
+// Forgotten when it comes again.
+func (s *Stream) Forget() { s.past, s.sent = nil, nil }
+
 // Trim gives back memory of bytes that the receiver has, but for the few that are always
 // remembered.
 func (s *Stream) Trim() {
