@@ -154,14 +154,14 @@ func (s *session) finish() {
 	s.decide(s.talk.Withdraw("FIN", nil))
 	s.talk.End("FIN", nil)
 	s.vouch()
-	s.w.ending.set(&s.life, s.w.now.UnixNano())
+	s.w.ending.set(&s.life, s.w.clock())
 }
 
 // mayTake reports whether more bytes may pass, which have to be remembered until they are
 // acknowledged. Pure acknowledgements are diverted only where so much waits for them.
 func (s *session) mayTake(stream *tcp.Stream, n int) bool {
 	unacked := stream.Unacked() + n
-	if now := s.w.now.UnixNano(); unacked > watchFrom && now > s.watched {
+	if now := s.w.clock(); unacked > watchFrom && now > s.watched {
 		s.watched = now + int64(watchFor/2)
 		s.change(Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
 	}
@@ -293,7 +293,7 @@ func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
 		return
 	}
 	s.w.stats.Held++
-	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: s.w.now.UnixNano()})
+	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: s.w.clock()})
 	if !s.holds {
 		s.holds = true
 		s.w.holding = append(s.w.holding, s)
@@ -319,7 +319,7 @@ func (s *session) retry() {
 // expire drops what has waited in vain: TCP sends it again.
 func (s *session) expire() {
 	for {
-		h, ok := s.conn.Expired(s.w.now.Add(-heldTime).UnixNano())
+		h, ok := s.conn.Expired(s.w.clock() - int64(heldTime))
 		if !ok {
 			break
 		}
