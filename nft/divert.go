@@ -2,7 +2,8 @@ package nft
 
 // newDivert returns the chains for packets to the control ports and from them. What
 // follows the reading of a dialogue is diverted: the SYN that begins the connection, the
-// SYN/ACK, every segment with a payload, and what ends the connection. Pure ACKs stay in
+// SYN/ACK, every segment with a payload, what says that a byte is urgent, and what ends
+// the connection. Pure ACKs stay in
 // the kernel, but for those of connections that are watched, and so does what is said in connections that were released; their end is
 // still diverted. A connection begins anew, and is released no longer, by a SYN that
 // conntrack calls new: any other may be forged, and is never diverted.
@@ -30,7 +31,7 @@ func newDivert(cfg Config, caps Caps) (commands, replies chain) {
 		c.rules = append(c.rules,
 			// tcp flags & (fin|syn|rst|ack) == syn accept
 			rule{isSYN, accept},
-			// tcp flags & (fin|rst) != 0 queue flags bypass to 21000-21003
+			// tcp flags & (fin|rst|urg) != 0 queue flags bypass to 21000-21003
 			rule{isEnd, divert})
 		for _, f := range families {
 			// ip saddr . tcp sport . ip daddr . tcp dport @released4

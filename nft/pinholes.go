@@ -44,9 +44,9 @@ func newPinholes(cfg Config, caps Caps) chain {
 	}
 	for _, f := range families {
 		// ip saddr . tcp sport . ip daddr . tcp dport . tcp sequence @admitted4
-		//   ip saddr . ip daddr . tcp dport @transfers4 meta mark set meta mark | 0x01000000 accept
+		//   ip saddr . ip daddr . tcp dport @transfers4 ct label 126 meta mark set meta mark | 0x01000000 accept
 		c.rules = append(c.rules, rule{
-			f.segment().in(setAdmitted + f.suffix), f.anyPort().in(setTransfers + f.suffix), cfg.Tag.mark(), accept,
+			f.segment().in(setAdmitted + f.suffix), f.anyPort().in(setTransfers + f.suffix), cfg.Tag.labelled(), cfg.Tag.mark(), accept,
 		})
 	}
 	c.rules = append(c.rules, newFTPS(cfg, caps)...)
@@ -83,8 +83,8 @@ func newFTPS(cfg Config, caps Caps) []rule {
 			rules = append(rules,
 				// tcp dport 50000-50100 ip saddr . ip daddr @ftps50000to50100_4
 				//   ip saddr . tcp sport . ip daddr . tcp dport . tcp sequence @admitted4
-				//   meta mark set meta mark | 0x01000000 accept
-				with(f.segment().in(setAdmitted+f.suffix), cfg.Tag.mark(), accept))
+				//   ct label 126 meta mark set meta mark | 0x01000000 accept
+				with(f.segment().in(setAdmitted+f.suffix), cfg.Tag.labelled(), cfg.Tag.mark(), accept))
 			if !caps.Log {
 				rules = append(rules, with(counted, gotoChain(chainAdmit)))
 				continue

@@ -66,6 +66,7 @@ const (
 	rst
 	_
 	ack
+	urg
 )
 
 // ctState is `ct state A,B`, true of a packet in any of the states.
@@ -99,7 +100,7 @@ var (
 	// The other two flags are of congestion control (RFC 3168, 6.1.1): a SYN may have them.
 	isSYN    = tcpFlags("tcp flags & (fin|syn|rst|ack) == syn", fin|syn|rst|ack, expr.CmpOpEq, syn)
 	isSYNACK = tcpFlags("tcp flags & (syn|ack) == (syn|ack)", syn|ack, expr.CmpOpEq, syn|ack)
-	isEnd    = tcpFlags("tcp flags & (fin|rst) != 0", fin|rst, expr.CmpOpNeq, 0)
+	isEnd    = tcpFlags("tcp flags & (fin|rst|urg) != 0", fin|rst|urg, expr.CmpOpNeq, 0)
 
 	// A flow is new until it was answered: so is a retransmitted SYN. A packet without a
 	// flow is not.

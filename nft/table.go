@@ -165,7 +165,8 @@ func (t *Table) Restore() (bool, error) {
 	case !errors.Is(err, unix.ENOENT):
 		return false, fmt.Errorf("looking for nft table inet %s: %w", tableName, err)
 	}
-	return true, t.install()
+	err = t.install()
+	return err == nil, err
 }
 
 // Close takes the table away. With Config.Bypass false the table stays, so that

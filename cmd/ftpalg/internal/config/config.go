@@ -19,6 +19,10 @@ import (
 // DefaultFile is read where no other is named, if it exists.
 const DefaultFile = "/etc/ftpalg/ftpalg.toml"
 
+// minSets is the size of the kernel's sets where few sessions are allowed: some of them
+// count servers and clients.
+const minSets = 1024
+
 // maxAutoWorkers bounds the number of queues where the operator names none: more
 // than a few are of use only at rates that one seldom sees.
 const maxAutoWorkers = 4
@@ -99,7 +103,7 @@ func (c *Config) complete() {
 	c.Table.Ports = c.Policy.Ports
 	// A session has one live announcement. A set that is full to the last element refuses
 	// also what would take the place of one (nft_add_set_elem).
-	c.Table.SetSize = uint32(c.Policy.MaxSessions + c.Policy.MaxSessions/16 + 6)
+	c.Table.SetSize = uint32(max(c.Policy.MaxSessions+c.Policy.MaxSessions/16, minSets))
 	c.Table.SourcePorts = c.each(func(r *alg.Rules) (alg.Ports, bool) { return r.SourcePort, true })
 	c.Table.FTPS = c.each(func(r *alg.Rules) (alg.Ports, bool) { return r.FTPSPorts, !r.FTPSPorts.Any() })
 }

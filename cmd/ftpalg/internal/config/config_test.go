@@ -181,7 +181,7 @@ on_peer_loss = "hold"
 		},
 		Table: nft.Config{
 			Ports: []uint16{21, 2121}, Hooks: []string{"input", "output"}, Queue: 7, Workers: 3,
-			Tag: nft.Tag{Label: 0, Mark: 0x200}, SourcePorts: []alg.Ports{{First: 1, Last: 1023}}, SetSize: 16,
+			Tag: nft.Tag{Label: 0, Mark: 0x200}, SourcePorts: []alg.Ports{{First: 1, Last: 1023}}, SetSize: 1024,
 		},
 		Anchor:   Anchor{Table: "ip mangle", Chains: []string{"INPUT", "OUTPUT"}},
 		Log:      Log{Level: slog.LevelDebug, Format: "json"},

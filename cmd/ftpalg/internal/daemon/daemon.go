@@ -169,7 +169,7 @@ func (d *daemon) makeWorkers() error {
 	for i, q := range d.queues {
 		c.Index = i
 		d.workers = append(d.workers, &worker{
-			queue: q, alg: alg.NewWorker(c), injector: injector, sink: c.Sink, asked: make(chan func(), 1),
+			queue: q, alg: alg.NewWorker(c), injector: injector, sink: c.Sink, asked: make(chan func(), maxAsked),
 		})
 	}
 	return nil
@@ -201,7 +201,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return d.save(sessions)
 	})
 	if d.packets != nil {
-		tasks.Go(func() error { return d.packets.Run(ctx, func(e queue.LogEntry) { d.logged(ctx, e) }) })
+		tasks.Go(func() error { return d.packets.Run(ctx, d.logged) })
 	}
 	if d.listener != nil {
 		tasks.Go(func() error { return api.Serve(told, d.listener, d.answers(ctx)) })

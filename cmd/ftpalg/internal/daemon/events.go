@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -10,8 +12,13 @@ import (
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 )
 
-// maxEvents is how many events may wait to be logged.
-const maxEvents = 4096
+// Bounds on the events that may wait to be logged. What a client makes happen as often as
+// it likes has less room than the rest, and one client has less than all.
+const (
+	maxEvents = 4096
+	reserved  = 1024 // of them, for what cannot be had at will
+	maxOfOne  = 256  // of what one client has happen at will
+)
 
 // events takes what the workers report to the log and to those who follow, off the
 // packet path.
@@ -20,22 +27,77 @@ type events struct {
 	wait chan alg.Event
 	lost atomic.Uint64 // there was no room to wait
 
+	counting sync.Mutex
+	waiting  map[netip.Addr]*share // by client, of those that have any
+
 	mu        sync.Mutex
 	followers map[chan event.JSON]struct{}
 	closed    bool
 }
 
 func newEvents(log *slog.Logger) *events {
-	return &events{log: log, wait: make(chan alg.Event, maxEvents), followers: make(map[chan event.JSON]struct{})}
+	return &events{log: log, wait: make(chan alg.Event, maxEvents), waiting: make(map[netip.Addr]*share), followers: make(map[chan event.JSON]struct{})}
 }
 
-// sink is an alg.Sink for several workers.
-func (e *events) sink(ev alg.Event) {
-	select {
-	case e.wait <- ev:
-	default:
-		e.lost.Add(1)
+// share is what one client has in the queue.
+type share struct {
+	n    int
+	lost int // that it had no room for, since the queue had none of it
+}
+
+// of returns whose share an event counts for: an IPv6 client is a network of 64 bits.
+func of(ev alg.Event) netip.Addr {
+	a := ev.Client.Addr()
+	if a.Is6() {
+		return netip.PrefixFrom(a, 64).Masked().Addr()
 	}
+	return a
+}
+
+// atWill reports whether an event is one that a client can make happen as often as it likes.
+func atWill(k alg.Kind) bool {
+	switch k {
+	case alg.PinholeAnnounced, alg.PinholeOpen, alg.PinholeUsed, alg.PinholeClosed, alg.PinholeRefused, alg.PinholeMissed, alg.FTPSAdmitted, alg.FTPSRefused:
+		return true
+	}
+	return false
+}
+
+// sink is an alg.Sink for several workers. It does not wait.
+func (e *events) sink(ev alg.Event) {
+	e.counting.Lock()
+	defer e.counting.Unlock()
+	client := of(ev)
+	s := e.waiting[client]
+	if s == nil {
+		s = &share{}
+	}
+	room := len(e.wait) < maxEvents
+	if atWill(ev.Kind) {
+		room = len(e.wait) < maxEvents-reserved && s.n < maxOfOne
+	}
+	if !room {
+		e.lost.Add(1)
+		s.lost++
+		return
+	}
+	s.n++
+	e.waiting[client] = s
+	e.wait <- ev // there is room, and nobody else takes it
+}
+
+// took notes that an event does not wait any more. It returns how many were lost of its
+// client, when none waits.
+func (e *events) took(ev alg.Event) (lost int) {
+	e.counting.Lock()
+	defer e.counting.Unlock()
+	client := of(ev)
+	s := e.waiting[client]
+	if s.n--; s.n > 0 {
+		return 0
+	}
+	delete(e.waiting, client)
+	return s.lost
 }
 
 // close comes after the last event.
@@ -63,6 +125,12 @@ func (e *events) run() error {
 	told := false
 	for ev := range e.wait {
 		e.write(ev)
+		if lost := e.took(ev); lost > 0 {
+			e.write(alg.Event{
+				Time: ev.Time, Kind: alg.Overload, Client: ev.Client, Server: ev.Server,
+				Reason: fmt.Sprintf("%d events of this client were left out", lost),
+			})
+		}
 		if !told && e.lost.Load() > 0 {
 			told = true
 			e.log.Warn("events come faster than they are logged: some are left out")

@@ -116,7 +116,36 @@ func TestEventsAreLost(t *testing.T) {
 	if n := strings.Count(got, "event=session.start"); n != maxEvents {
 		t.Errorf("%d events were logged, want %d", n, maxEvents)
 	}
-	if strings.Count(got, "level=WARN") != 2 || !strings.Contains(got, "events=5\n") {
+	// When they begin, for the client when none of its events waits, and at the end.
+	if strings.Count(got, "level=WARN") != 3 || !strings.Contains(got, "events=5\n") {
 		t.Error("the losses were not told once each: ", strings.Count(got, "level=WARN"))
+	}
+}
+
+// What one client has happen at will takes no room from the others, nor from what cannot be
+// had at will.
+func TestOneClientDoesNotDrownTheOthers(t *testing.T) {
+	var b bytes.Buffer
+	e := newEvents(slog.New(slog.NewTextHandler(&b, nil)))
+	loud, quiet := netip.MustParseAddrPort("10.1.4.4:40000"), netip.MustParseAddrPort("10.1.4.5:40000")
+	for range 2 * maxEvents {
+		e.sink(alg.Event{Kind: alg.PinholeAnnounced, Client: loud})
+	}
+	e.sink(alg.Event{Kind: alg.SessionEnd, Client: loud})
+	for range maxOfOne {
+		e.sink(alg.Event{Kind: alg.PinholeOpen, Client: quiet})
+	}
+	e.close()
+	if err := e.run(); err != nil {
+		t.Fatal(err)
+	}
+	got := b.String()
+	for text, want := range map[string]int{
+		"event=pinhole.announced": maxOfOne, "event=session.end": 1, "event=pinhole.open": maxOfOne,
+		"7936 events of this client were left out": 1,
+	} {
+		if n := strings.Count(got, text); n != want {
+			t.Errorf("%q is there %d times, want %d", text, n, want)
+		}
 	}
 }

@@ -50,7 +50,10 @@ func heldByDaemon() bool {
 		return true
 	}
 	defer unix.Close(fd)
-	if err := unix.Connect(fd, lockAddress); err != nil {
+	switch err := unix.Connect(fd, lockAddress); {
+	case errors.Is(err, unix.EAGAIN): // it is there, and somebody keeps it busy
+		return true
+	case err != nil:
 		return false
 	}
 	holder, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)

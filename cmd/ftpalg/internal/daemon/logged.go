@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
@@ -23,22 +22,26 @@ func (d *daemon) openLog() {
 
 // logged takes a packet that the table tells of to the workers: the one that has the session
 // knows what it means.
-func (d *daemon) logged(ctx context.Context, e queue.LogEntry) {
+func (d *daemon) logged(e queue.LogEntry) {
 	from, to, ok := alg.Ends(e.Packet)
 	if !ok {
 		return
 	}
+	now := time.Now()
 	for _, w := range d.workers {
-		_, _ = ask(ctx, w, func(a *alg.Worker) struct{} {
+		tell := func() {
 			switch e.Prefix {
 			case nft.LogMissed:
-				a.Missed(time.Now(), from, to)
+				w.alg.Missed(now, from, to)
 			case nft.LogFTPS:
-				a.Encrypted(time.Now(), from, to, true)
+				w.alg.Encrypted(now, from, to, true)
 			case nft.LogFTPSFull:
-				a.Encrypted(time.Now(), from, to, false)
+				w.alg.Encrypted(now, from, to, false)
 			}
-			return struct{}{}
-		})
+		}
+		select {
+		case w.asked <- tell:
+		default: // they come faster than they can be told: some are not
+		}
 	}
 }

@@ -78,6 +78,7 @@ func (d *daemon) keepTable(ctx context.Context) error {
 	defer ticker.Stop()
 	failing := false
 	var seen uint32
+	stuck := false // that the chains could not be moved was told
 	for {
 		select {
 		case <-ctx.Done():
@@ -92,22 +93,24 @@ func (d *daemon) keepTable(ctx context.Context) error {
 			d.log.Warn("another program removed our table: it is back")
 		}
 		failing = err != nil
-		d.follow(&seen)
+		d.follow(&seen, &stuck)
 	}
 }
 
 // follow moves our chains if the ruleset's generation is not the one that was seen.
-func (d *daemon) follow(seen *uint32) {
+func (d *daemon) follow(seen *uint32, stuck *bool) {
 	generation, err := d.table.Generation()
 	if err != nil || generation == *seen {
 		return
 	}
 	switch moved, err := d.table.Follow(); {
+	case err != nil && *stuck:
 	case err != nil:
+		*stuck = true
 		d.log.Error("our chains could not be moved to where the operator's have come to stand", "error", err)
 	case moved:
 		d.log.Info("our chains were moved: the operator's have come to stand elsewhere")
 	default:
-		*seen = generation
+		*seen, *stuck = generation, false
 	}
 }

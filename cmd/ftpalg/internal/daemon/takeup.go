@@ -4,17 +4,24 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/alg"
 )
 
 // savedName is the file in which a clean stop leaves the sessions, beside the control socket.
 const savedName = "sessions"
+
+// maxSaved bounds the file: a hundred thousand sessions take a fraction of it.
+const maxSaved = 256 << 20
 
 // saved is a session in the file.
 type saved struct {
@@ -25,18 +32,30 @@ type saved struct {
 
 // savedFile returns the file's name, or nothing where there is no place for it.
 func (d *daemon) savedFile() string {
-	if d.config.Socket == "" {
+	if d.listener == nil { // another daemon may have the folder
 		return ""
 	}
 	return filepath.Join(filepath.Dir(d.config.Socket), savedName)
 }
 
+// ours reports whether nobody but this daemon's user can have written a file, or put one in a folder.
+func ours(i fs.FileInfo) bool {
+	stat, ok := i.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid() && i.Mode().Perm()&0o022 == 0
+}
+
+// errNotOurs: what the file says would be believed.
+var errNotOurs = errors.New("somebody else may have written it")
+
 // save writes down the sessions of all workers, for the next daemon on this machine. It
 // appears whole or not at all.
 func (d *daemon) save(sessions []alg.Saved) error {
 	name := d.savedFile()
-	if name == "" || len(sessions) == 0 {
+	if name == "" {
 		return nil
+	}
+	if dir, err := os.Stat(filepath.Dir(name)); err != nil || !ours(dir) {
+		return nil // there is no safe place for them
 	}
 	list := make([]saved, len(sessions))
 	for i, s := range sessions {
@@ -63,7 +82,8 @@ func (d *daemon) loadSaved() (list []saved, ok bool, err error) {
 	if name == "" {
 		return nil, false, nil
 	}
-	f, err := os.Open(name)
+	// It may be a link, or a pipe that nobody writes to.
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
@@ -74,7 +94,15 @@ func (d *daemon) loadSaved() (list []saved, ok bool, err error) {
 	if err := os.Remove(name); err != nil {
 		return nil, false, fmt.Errorf("removing the sessions of the last daemon: %w", err)
 	}
-	if err := gob.NewDecoder(f).Decode(&list); err != nil {
+	file, err := f.Stat()
+	dir, err2 := os.Stat(filepath.Dir(name))
+	if err := errors.Join(err, err2); err != nil {
+		return nil, false, fmt.Errorf("reading the sessions of the last daemon: %w", err)
+	}
+	if !file.Mode().IsRegular() || !ours(file) || !ours(dir) {
+		return nil, false, fmt.Errorf("reading the sessions of the last daemon from %s: %w", name, errNotOurs)
+	}
+	if err := gob.NewDecoder(io.LimitReader(f, maxSaved)).Decode(&list); err != nil {
 		return nil, false, fmt.Errorf("reading the sessions of the last daemon: %w", err)
 	}
 	return list, true, nil

@@ -9,6 +9,9 @@ import (
 	"github.com/ftpalg/ftpalg/nft/queue"
 )
 
+// maxAsked is how many questions and copies of packets may wait for a worker.
+const maxAsked = 256
+
 // tickEvery is how often a worker looks for what has fallen due.
 const tickEvery = 100 * time.Millisecond
 
@@ -50,10 +53,8 @@ func (w *worker) handle(packets []queue.Packet) error {
 			return err
 		}
 	}
-	select {
-	case question := <-w.asked:
-		question()
-	default:
+	for range len(w.asked) {
+		(<-w.asked)()
 	}
 	if now.Sub(w.ticked) < tickEvery {
 		return nil
