@@ -243,7 +243,7 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (k kind, fla
 	case ftp.Rein:
 		return rein, 0, d.Withdraw("REIN", out)
 	case ftp.Quit:
-		if d.due.uses() { // it comes to its end (RFC 959, section 4.1.1)
+		if d.due.ahead() { // sent in one go with it: it comes to its end (RFC 959, section 4.1.1)
 			return quit, 0, out
 		}
 		return plain, 0, d.Withdraw("QUIT", out)
