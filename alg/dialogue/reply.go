@@ -65,6 +65,7 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 	case announces && !(k == passive && r.Code == 227 || k == extended && r.Code == 229):
 		out = append(out, Decision{Act: Refused, Reason: "an announcement that was not asked for"})
 		out = d.distrust(unasked, out)
+		k = plain // and it answers nothing
 	case !asked:
 		return d.distrust(surplus, out)
 	}
@@ -104,7 +105,7 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 			d.live.State = Accepted
 		}
 	case passive, extended:
-		out = d.answered(t, k, r, out)
+		out = d.answered(t, r, out)
 	case transfer:
 		out = d.transferred(r, out)
 	case quit:

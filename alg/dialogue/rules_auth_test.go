@@ -55,9 +55,9 @@ func TestA234ThatNobodyAskedForEndsHelp(t *testing.T) {
 }
 
 // takenUp is a dialogue that was taken up after a crash.
-func takenUp(t *testing.T) *script {
+func takenUp(t *testing.T, change ...func(*dialogue.Rules)) *script {
 	t.Helper()
-	x := talk(t)
+	x := talk(t, change...)
 	x.d = dialogue.TakenUp()
 	return x
 }
@@ -67,6 +67,7 @@ func TestTakenUpAfterACrashOneCommandAndItsReplyComeFirst(t *testing.T) {
 	takenUp(t).c("NOOP", port, "RETR x").opensNothing()          // no reply yet
 	takenUp(t).c("NOOP").s("200 ok").follows("began").c(port).s(ok200).c("RETR x").opens(active)
 	takenUp(t).c("NOOP", port).s("200 ok").follows("began").c("RETR x").opens(active)
+	takenUp(t, func(r *dialogue.Rules) { r.OpenOnPort = true }).c("NOOP", port).opensNothing()
 	takenUp(t).s("226 done").c(port, "RETR x").opensNothing() // the end of what was before
 }
 

@@ -70,6 +70,11 @@ func TestA227OrA229ThatWasNotAskedForEndsBelief(t *testing.T) {
 	loggedIn(t).c("NOOP").s(ok227).isDoubted("not asked for")
 }
 
+func TestA227AnswersNothingElse(t *testing.T) {
+	greeted(t).c("USER u").s(ok227).c(port, "RETR x").opensNothing() // it lets nobody in
+	greeted(t).c("USER u").s("331 x").c("PASS p").s(ok229).c(port, "RETR x").opensNothing()
+}
+
 func TestASecond227ForOnePASVEndsBelief(t *testing.T) {
 	loggedIn(t).c("PASV").s(ok227).opens(passive).s(ok227).opensNothing().isDoubted("not asked for")
 	loggedIn(t).c("EPSV").s(ok229).opens(passive).s(ok229).opensNothing().isDoubted("not asked for")
