@@ -26,7 +26,10 @@ func (w *Worker) packet(p *Packet) {
 		w.accept(p.ID, nil)
 		return
 	}
-	s := w.sessions[flow]
+	s := w.sessions[keyOf(flow)]
+	if s == nil {
+		s = w.known(flow, d, &seg, p)
+	}
 	const kinds = tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN
 	switch {
 	case seg.Flags&kinds == tcp.SYN:
@@ -36,22 +39,24 @@ func (w *Worker) packet(p *Packet) {
 			w.accept(p.ID, nil)
 		}
 	case s == nil:
-		w.stranger(flow, d, &seg, p)
+		w.foreign(flow, d, &seg, p.ID)
+	case s.condemned && seg.Has(tcp.RST): // one of ours, which passes here on a single host
+		w.accept(p.ID, nil)
 	case !w.Policy.Loose && !s.path.has(d, p):
-		w.astray(s, p.ID)
+		s.astray(p.ID)
 	case s.condemned:
-		w.resets(s)
+		s.resets()
 		w.drop(p.ID)
 	case seg.Has(tcp.SYN):
-		w.synAck(s, d, &seg, p.ID)
+		s.synAck(d, &seg, p.ID)
 	case seg.Has(tcp.RST):
-		w.rst(s, d, seg.Seq)
+		s.rst(d, seg.Seq)
 		w.accept(p.ID, nil)
 	case !seg.Has(tcp.ACK): // no receiver reads it (RFC 9293, section 3.10.7.4)
 		w.stats.Outside++
 		w.unread(p.ID, false)
 	default:
-		w.segment(s, d, &seg, p.ID)
+		s.segment(d, &seg, p.ID)
 	}
 }
 
@@ -73,7 +78,7 @@ func (w *Worker) orient(seg *tcp.Segment) (Flow, side, bool) {
 	goesUp := slices.Contains(w.Policy.Ports, seg.Dst.Port())
 	goesDown := slices.Contains(w.Policy.Ports, seg.Src.Port())
 	if goesUp && goesDown {
-		_, known := w.sessions[down]
+		_, known := w.sessions[keyOf(down)]
 		goesUp = !known && !seg.Has(tcp.SYN|tcp.ACK)
 	}
 	switch {
@@ -89,7 +94,7 @@ func (w *Worker) orient(seg *tcp.Segment) (Flow, side, bool) {
 // tracking calls it new. There a session begins, and nowhere else.
 func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 	if s != nil && (s.conn.Handshake.Answered() || s.broken && s.replied) {
-		w.forget(s, "replaced by a new connection")
+		s.forget("replaced by a new connection")
 		s = nil
 	}
 	if s == nil {
@@ -100,7 +105,7 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		w.handshaking.set(&s.life, w.now.UnixNano())
 	}
 	if !w.Policy.Loose && !s.path.has(fromClient, p) {
-		w.astray(s, p.ID)
+		s.astray(p.ID)
 		return
 	}
 	err := s.conn.Handshake.Open(seg.Seq)
@@ -108,7 +113,7 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		err = errSYNData
 	}
 	if err != nil {
-		w.notHelped(s, err.Error())
+		s.notHelped(err.Error())
 	}
 	if len(seg.Payload) > 0 && w.Policy.DenyTLS {
 		w.drop(p.ID) // it is sent again without
@@ -121,43 +126,37 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 var errSYNData = errors.New("data in the SYN")
 
 // synAck acts on the server's answer.
-func (w *Worker) synAck(s *session, d side, seg *tcp.Segment, id uint32) {
+func (s *session) synAck(d side, seg *tcp.Segment, id uint32) {
 	if d == fromServer && seg.Has(tcp.ACK) {
 		s.replied = true
 		if err := s.conn.Answer(seg.Seq, seg.Ack); err != nil {
-			w.notHelped(s, err.Error())
+			s.notHelped(err.Error())
 		}
 	}
-	w.accept(id, nil)
+	s.w.accept(id, nil)
 }
 
 // notHelped has a session whose numbers are not certain pass. It stays until it is
 // forgotten, so that no other SYN of the same handshake begins one.
-func (w *Worker) notHelped(s *session, reason string) {
+func (s *session) notHelped(reason string) {
 	s.broken = true
-	w.decide(s, s.talk.End(reason, nil))
+	s.decide(s.talk.End(reason, nil))
 }
 
-// stranger acts on a packet of a flow without a session. It passes, and opens nothing.
-func (w *Worker) stranger(flow Flow, d side, seg *tcp.Segment, p *Packet) {
-	if s := w.known(flow, d, seg, p); s != nil {
-		w.segment(s, d, seg, p.ID)
-		return
-	}
-	w.foreign(flow, d, seg, p.ID)
-}
-
-// known takes up the session of a flow that the last daemon knew, or returns nil.
+// known takes up the session of a flow that the last daemon knew, or returns nil. A packet
+// that begins or ends a connection shows that it is not that flow any more, or soon will
+// not be: what was known of it is forgotten.
 func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session {
-	if len(seg.Payload) == 0 || seg.Flags&(tcp.SYN|tcp.RST|tcp.ACK) != tcp.ACK {
+	ends := seg.Flags&(tcp.SYN|tcp.RST|tcp.FIN) != 0
+	if !ends && (len(seg.Payload) == 0 || !seg.Has(tcp.ACK)) {
 		return nil
 	}
 	if w.Saved != nil {
-		if v, ok := w.Saved(flow); ok {
+		if v, ok := w.Saved(flow); ok && !ends {
 			return w.resume(v)
 		}
 	}
-	if w.Vouched != nil && w.Vouched(flow) {
+	if w.Vouched != nil && w.Vouched(flow) && !ends && !w.Policy.DenyTLS {
 		return w.takeUp(flow, d, seg, p)
 	}
 	return nil
@@ -177,138 +176,149 @@ func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint32) {
 }
 
 // astray drops a packet that came in elsewhere than its sender is.
-func (w *Worker) astray(s *session, id uint32) {
-	w.stats.Astray++
+func (s *session) astray(id uint32) {
+	s.w.stats.Astray++
 	if !s.strayed {
 		s.strayed = true
-		w.tell(w.event(s, Violation, "a packet in the name of one end came by another way than that end's (paths)"))
+		s.w.tell(s.event(Violation, "a packet in the name of one end came by another way than that end's (paths)"))
 	}
-	w.drop(id)
+	s.w.drop(id)
 }
 
 // rst acts on a RST. Only the exact number ends a connection at once (RFC 5961,
 // section 3.2), but near is near enough to admit nothing for now.
-func (w *Worker) rst(s *session, d side, seq uint32) {
+func (s *session) rst(d side, seq uint32) {
 	switch next := s.conn.Streams[d].Next(); {
 	case !s.conn.Handshake.Answered() || s.talk.Encrypted():
-		w.forget(s, "RST")
+		s.forget("RST")
 	case !s.conn.Streams[d].Near(seq):
 	case seq != next:
-		w.decide(s, s.talk.Withdraw("RST", nil))
+		s.decide(s.talk.Withdraw("RST", nil))
 	default:
-		w.forget(s, "RST")
+		s.forget("RST")
 	}
 }
 
 // newSession returns nil where there is no room for one more.
 func (w *Worker) newSession(flow Flow, way path) *session {
-	if !w.Limits.begin() {
+	c := w.Limits.begin(flow.Client.Addr())
+	if c == nil {
 		// Those that have not begun, or that nobody has logged in to, make room.
 		for _, l := range []*timers{&w.ending, &w.handshaking, &w.loggingIn} {
 			if l.head != nil {
-				w.forget(l.head.session, "no room")
+				l.head.session.forget("no room")
 				break
 			}
 		}
-		if !w.Limits.begin() {
+		if c = w.Limits.begin(flow.Client.Addr()); c == nil {
 			w.stats.Unhelped++
 			return nil
 		}
 	}
 	w.last++
-	s := &session{id: w.last, flow: flow, path: way, rules: w.Policy.RulesFor(flow.Server.Addr())}
-	for _, t := range s.timers() {
-		t.session = s
-	}
-	w.sessions[flow] = s
+	s := &session{w: w, id: w.last, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
+	s.life.session, s.calm.session = s, s
+	w.sessions[keyOf(flow)] = s
 	return s
 }
 
 func (s *session) timers() []*timer {
-	return []*timer{&s.life, &s.calm, &s.open, &s.wait, &s.encryption.anew}
+	all := []*timer{&s.life, &s.calm, &s.announced.until}
+	if s.encryption != nil {
+		all = append(all, &s.encryption.anew)
+	}
+	return all
 }
 
 // begun tells that a dialogue has begun, and counts it for its client.
-func (w *Worker) begun(s *session, reason string) {
+func (s *session) begun(reason string) {
 	if s.started {
 		return
 	}
-	if s.client = w.Limits.greet(s.flow.Client.Addr()); s.client == nil {
-		w.stats.Unhelped++
-		w.tell(w.event(s, Overload, "more sessions of one client than max_sessions_per_client allows"))
+	if s.greeted = s.greeted || s.w.Limits.greet(s.client); !s.greeted {
+		s.w.stats.Unhelped++
+		s.w.tell(s.event(Overload, "more sessions of one client than max_sessions_per_client allows"))
 		s.talk.End("", nil)
-		w.giveUp(s, "no room")
+		s.giveUp("no room")
 		return
 	}
 	s.started = true
-	w.tell(w.event(s, SessionStart, reason))
-	w.touch(s)
+	s.w.tell(s.event(SessionStart, reason))
+	s.touch()
 }
 
 // touch notes that the session is alive.
-func (w *Worker) touch(s *session) {
-	now := w.now.UnixNano()
+func (s *session) touch() {
+	now := s.w.now.UnixNano()
 	switch {
-	case s.condemned, !s.started:
-	case s.talk.LoggedIn() || !w.Policy.RequireLogin:
-		w.idle.set(&s.life, now)
-	case s.life.list != &w.loggingIn:
-		w.loggingIn.set(&s.life, now)
+	case s.condemned, s.broken, s.life.list == &s.w.ending, !s.started:
+	case !s.talk.Followed() && !s.talk.Encrypted():
+		s.w.loggingIn.set(&s.life, now)
+	case s.talk.LoggedIn() || !s.w.Policy.RequireLogin:
+		s.w.idle.set(&s.life, now)
+	case s.life.list != &s.w.loggingIn:
+		s.w.loggingIn.set(&s.life, now)
 	}
-	w.calm.set(&s.calm, now)
+	s.w.calm.set(&s.calm, now)
 }
 
 // giveUp follows a session no more: its flow passes, unhelped. Where AUTH is denied it is
 // still read for that.
-func (w *Worker) giveUp(s *session, reason string) {
-	if w.Policy.DenyTLS || s.broken {
-		w.vouch(s)
-		if !s.broken {
-			w.idle.set(&s.life, w.now.UnixNano())
-		}
+func (s *session) giveUp(reason string) {
+	switch {
+	case s.broken: // until no other SYN of the same handshake can come
+		s.vouch()
+		s.w.handshaking.set(&s.life, s.w.now.UnixNano())
 		return
+	case s.w.Policy.DenyTLS:
+		s.greeted = s.greeted || s.w.Limits.greet(s.client)
+		if s.greeted {
+			s.vouch()
+			s.w.loggingIn.set(&s.life, s.w.now.UnixNano()) // it makes room for others
+			return
+		}
 	}
-	w.forget(s, reason)
+	s.forget(reason)
 }
 
 // forget ends a session and all that is known of it.
-func (w *Worker) forget(s *session, reason string) {
+func (s *session) forget(reason string) {
 	if s.gone {
 		return
 	}
-	w.decide(s, s.talk.Withdraw(reason, nil))
+	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.gone = true
-	w.vouch(s)
-	w.revoke(s)
+	s.vouch()
+	s.revoke()
 	if s.started {
-		w.tell(w.event(s, SessionEnd, reason))
+		s.w.tell(s.event(SessionEnd, reason))
 	}
-	w.release(s, s.condemned)
+	s.release(s.condemned)
 	for _, t := range s.timers() {
 		t.stop()
 	}
-	if w.nearby[s.near()] == s {
-		delete(w.nearby, s.near())
+	if s.w.nearby[s.near()] == s {
+		delete(s.w.nearby, s.near())
 	}
-	delete(w.sessions, s.flow)
-	w.Limits.remember(-int64(s.memory))
-	w.Limits.end(s.client)
+	delete(s.w.sessions, keyOf(s.flow))
+	s.w.Limits.remember(s.client, -int64(s.memory))
+	s.w.Limits.end(s.client, s.greeted)
 }
 
 // condemn ends a connection: nothing of it passes any more.
-func (w *Worker) condemn(s *session, reason string) {
-	w.tell(w.event(s, Violation, reason))
-	w.decide(s, s.talk.Withdraw(reason, nil))
+func (s *session) condemn(reason string) {
+	s.w.tell(s.event(Violation, reason))
+	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.condemned = true
-	w.ending.set(&s.life, w.now.UnixNano())
-	w.release(s, true)
+	s.w.ending.set(&s.life, s.w.now.UnixNano())
+	s.release(true)
 }
 
 // resets tells both ends that the connection is over.
-func (w *Worker) resets(s *session) {
+func (s *session) resets() {
 	c, v := s.flow.Client, s.flow.Server
 	up, down := s.conn.Streams[fromClient].Next(), s.conn.Streams[fromServer].Next()
-	w.res.Inject = append(w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
+	s.w.res.Inject = append(s.w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
 }

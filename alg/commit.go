@@ -12,6 +12,12 @@ type change struct {
 	until   time.Time // of one that failed: then it is over by its own time-out
 }
 
+// retry names a change that is tried again, once however often it was wanted.
+type retry struct {
+	kind    OpKind
+	pinhole Pinhole
+}
+
 // pending is an event that waits for the end of the batch, or a pinhole that is looked at
 // after it.
 type pending struct {
@@ -19,8 +25,8 @@ type pending struct {
 	look *session // not nil: find out whether its pinhole was used, tell if so
 }
 
-func (w *Worker) change(s *session, op Op) {
-	w.changes = append(w.changes, change{Op: op, session: s})
+func (s *session) change(op Op) {
+	s.w.changes = append(s.w.changes, change{Op: op, session: s})
 }
 
 // commit makes the batch's changes and settles what became of them. Where the
@@ -46,7 +52,7 @@ func (w *Worker) commit() {
 		case c.until.IsZero(): // one that was tried before is told no more
 			w.failed(c, one)
 		default:
-			w.again = append(w.again, c)
+			w.again[retry{c.Kind, c.Pinhole}] = c
 		}
 	}
 	clear(w.changes)
@@ -55,11 +61,11 @@ func (w *Worker) commit() {
 
 // committed notes that the packet filter has made a change.
 func (w *Worker) committed(c change) {
-	a := &c.session.announced
+	a := c.session.announced
 	if c.Kind == OpOpen && a.stage == open && a.pinhole == c.Pinhole {
 		a.inForce = true
 		if !c.until.IsZero() {
-			w.chat(c.session, w.pinholeEvent(c.session, PinholeOpen, "at last"))
+			c.session.chat(c.session.pinholeEvent(PinholeOpen, "at last"))
 		}
 	}
 }
@@ -68,7 +74,7 @@ func (w *Worker) committed(c change) {
 // and has the change tried again.
 func (w *Worker) failed(c change, err error) {
 	w.stats.Failures++
-	e := w.event(c.session, Failure, "the packet filter refused a change")
+	e := c.session.event(Failure, "the packet filter refused a change")
 	e.Pinhole, e.Err = c.Pinhole, err
 	if c.Kind == OpOpen {
 		w.pending = slices.DeleteFunc(w.pending, func(p pending) bool {
@@ -76,11 +82,11 @@ func (w *Worker) failed(c change, err error) {
 				p.Session == c.session.id && p.Pinhole == c.Pinhole
 		})
 	}
-	w.tell(e)
+	c.session.chat(e)
 	switch c.Kind {
 	case OpOpen, OpClose:
 		c.until = w.now.Add(w.Policy.Timeout)
-		w.again = append(w.again, c)
+		w.again[retry{c.Kind, c.Pinhole}] = c
 	case OpAdmit, OpRevoke, OpRelease, OpWatch: // the next refreshment, the time-out, and nobody's loss
 	}
 }
@@ -88,7 +94,7 @@ func (w *Worker) failed(c change, err error) {
 // tryAgain wants again what failed, while it still makes sense.
 func (w *Worker) tryAgain() {
 	for _, c := range w.again {
-		a := &c.session.announced
+		a := c.session.announced
 		opens := c.Kind == OpOpen
 		switch {
 		case !w.now.Before(c.until):
@@ -98,7 +104,6 @@ func (w *Worker) tryAgain() {
 		}
 	}
 	clear(w.again)
-	w.again = w.again[:0]
 }
 
 // Settle tells the sink what happened, in order, and does what nothing waits for: finding
@@ -109,7 +114,7 @@ func (w *Worker) Settle(now time.Time) {
 	for i := range w.pending {
 		switch p := &w.pending[i]; {
 		case p.look != nil:
-			w.look(p.look)
+			p.look.look()
 		case p.Kind == PinholeClosed && p.Used && w.Flows != nil:
 			if c, ok, err := w.Flows.Counters(p.Pinhole); err == nil && ok {
 				p.Counters = c
@@ -130,18 +135,18 @@ func (w *Worker) Settle(now time.Time) {
 	w.after = w.after[:0]
 	w.commit()
 	for _, s := range w.trusted {
-		w.vouchNow(s)
+		s.vouchNow()
 	}
 	clear(w.trusted)
 	w.trusted = w.trusted[:0]
 }
 
 // look finds out whether a session's pinhole was used, and tells.
-func (w *Worker) look(s *session) {
+func (s *session) look() {
 	if s.gone {
 		return
 	}
-	if news, err := w.askUse(s, w.now); err == nil && news {
-		w.Sink(w.pinholeEvent(s, PinholeUsed, ""))
+	if news, err := s.askUse(s.w.now); err == nil && news {
+		s.w.Sink(s.pinholeEvent(PinholeUsed, ""))
 	}
 }

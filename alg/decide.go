@@ -7,50 +7,52 @@ import (
 )
 
 // decide does what follows from a line, or from an event of the session.
-func (w *Worker) decide(s *session, decisions []dialogue.Decision) {
+func (s *session) decide(decisions []dialogue.Decision) {
 	for i := range decisions {
 		switch d := &decisions[i]; d.Act {
 		case dialogue.Began:
-			w.begun(s, d.Reason)
+			s.begun(d.Reason)
 		case dialogue.Announced:
-			w.announce(s, w.pinholeOf(s, d.Announcement), d.Reason)
+			s.announce(s.pinholeOf(d.Announcement), d.Reason)
 		case dialogue.Open:
-			w.openPinhole(s)
+			s.openPinhole()
 		case dialogue.Underway:
 			if s.announced.stage == open && !s.announced.looked {
 				s.announced.looked = true
-				w.pending = append(w.pending, pending{look: s})
+				s.w.pending = append(s.w.pending, pending{look: s})
 			}
 		case dialogue.Close:
-			w.closePinhole(s, d.Reason, d.Standing)
+			s.closePinhole(d.Reason, d.Standing)
 		case dialogue.Refused:
-			w.refuse(s, d)
+			s.refuse(d)
 		case dialogue.Doubted:
-			w.tell(w.event(s, PassiveOff, d.Reason))
+			s.w.tell(s.event(PassiveOff, d.Reason))
 		case dialogue.Secured:
-			w.secured(s)
+			s.secured(d.TLS)
 		case dialogue.Over:
-			w.tell(w.event(s, NotFTP, d.Reason))
-			w.giveUp(s, "not followed any more")
+			if s.started || s.client.odd.Add(1) <= maxOdd {
+				s.w.tell(s.event(NotFTP, d.Reason))
+			}
+			s.giveUp("not followed any more")
 		}
 	}
 }
 
 // refuse tells that an announcement is not acted on. One that no honest end makes can
 // end the connection.
-func (w *Worker) refuse(s *session, d *dialogue.Decision) {
-	e := w.event(s, PinholeRefused, d.Reason)
+func (s *session) refuse(d *dialogue.Decision) {
+	e := s.event(PinholeRefused, d.Reason)
 	if d.Announcement.At.IsValid() {
-		e.Pinhole = w.pinholeOf(s, d.Announcement)
+		e.Pinhole = s.pinholeOf(d.Announcement)
 	}
-	w.chat(s, e)
-	if d.Violation && w.Policy.Reset {
-		w.condemn(s, "an announcement of "+d.Reason)
+	s.chat(e)
+	if d.Violation && s.w.Policy.Reset {
+		s.condemn("an announcement of " + d.Reason)
 	}
 }
 
 // pinholeOf returns the pinhole for an announcement.
-func (w *Worker) pinholeOf(s *session, a dialogue.Announcement) Pinhole {
+func (s *session) pinholeOf(a dialogue.Announcement) Pinhole {
 	p := Pinhole{Mode: a.Mode, Source: s.flow.Server.Addr(), SourcePorts: a.From, Dest: a.At}
 	if a.Mode == Passive {
 		p.Source = s.flow.Client.Addr()
@@ -59,50 +61,48 @@ func (w *Worker) pinholeOf(s *session, a dialogue.Announcement) Pinhole {
 }
 
 // announce notes that one end says where it waits.
-func (w *Worker) announce(s *session, p Pinhole, note string) {
-	if w.nearby[s.near()] == s {
-		delete(w.nearby, s.near())
+func (s *session) announce(p Pinhole, note string) {
+	if s.w.nearby[s.near()] == s {
+		delete(s.w.nearby, s.near())
 	}
-	s.announced = announced{pinhole: p, known: true}
-	w.nearby[s.near()] = s
-	w.chat(s, w.pinholeEvent(s, PinholeAnnounced, note))
+	s.announced = &announced{pinhole: p, known: true, until: timer{session: s}}
+	s.w.nearby[s.near()] = s
+	s.chat(s.pinholeEvent(PinholeAnnounced, note))
 }
 
 // openPinhole has the announced connection admitted with the end of this batch.
-func (w *Worker) openPinhole(s *session) {
-	a := &s.announced
+func (s *session) openPinhole() {
+	a := s.announced
 	if a.stage != open {
-		w.pinholes[a.pinhole]++
+		s.w.pinholes[a.pinhole]++
 	}
-	a.stage, a.openedAt, a.closedAt, a.inForce, a.looked = open, w.now, time.Time{}, false, false
-	w.opened.set(&s.open, w.now.UnixNano())
-	w.change(s, Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: w.Policy.Timeout})
-	w.chat(s, w.pinholeEvent(s, PinholeOpen, ""))
+	a.stage, a.openedAt, a.stopped, a.inForce, a.looked = open, s.w.now, false, false, false
+	s.w.opened.set(&a.until, s.w.now.UnixNano())
+	s.change(Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: s.w.Policy.Timeout})
+	s.chat(s.pinholeEvent(PinholeOpen, ""))
 }
 
 // closePinhole sees to it that nothing is admitted any more. A connection that came
 // through before carries on: it lives in conntrack, not in the pinhole. Where the
 // announcement is to stand for another transfer command, that its connection came ends it.
-func (w *Worker) closePinhole(s *session, reason string, stands bool) {
-	a := &s.announced
+func (s *session) closePinhole(reason string, stands bool) {
+	a := s.announced
 	if !a.known || a.stage == closed {
 		return
 	}
 	wasOpen, cameNow := a.stage == open || a.stage == used, false
 	if wasOpen {
-		cameNow = w.noteUse(s)
-		if a.closedAt.IsZero() {
-			a.closedAt = w.now
-		}
-		w.shut(s, cameNow)
+		cameNow = s.noteUse()
+		a.stop(s.w.now)
+		s.shut(cameNow)
 	}
-	w.chat(s, w.pinholeEvent(s, PinholeClosed, reason))
+	s.chat(s.pinholeEvent(PinholeClosed, reason))
 	switch {
 	case stands && cameNow:
 		s.talk.Came()
 		a.stage = closed
 	case stands:
-		*a = announced{pinhole: a.pinhole, known: true}
+		s.announced = &announced{pinhole: a.pinhole, known: true, until: timer{session: s}}
 	default:
 		a.stage = closed
 	}
@@ -110,60 +110,61 @@ func (w *Worker) closePinhole(s *session, reason string, stands bool) {
 
 // shut takes away what admits the session's connection, unless another session has
 // announced the same one. Where it was used, nothing waits for that.
-func (w *Worker) shut(s *session, wasUsed bool) {
-	s.open.stop()
+func (s *session) shut(wasUsed bool) {
+	s.announced.until.stop()
 	p := s.announced.pinhole
-	if w.pinholes[p]--; w.pinholes[p] > 0 {
+	if s.w.pinholes[p]--; s.w.pinholes[p] > 0 {
 		return
 	}
-	delete(w.pinholes, p)
+	delete(s.w.pinholes, p)
 	c := change{Op: Op{Kind: OpClose, Pinhole: p}, session: s}
 	if wasUsed {
-		w.after = append(w.after, c)
+		s.w.after = append(s.w.after, c)
 	} else {
-		w.changes = append(w.changes, c)
+		s.w.changes = append(s.w.changes, c)
 	}
 }
 
 // noteUse reports whether the live pinhole was used, and tells if that is news.
-func (w *Worker) noteUse(s *session) bool {
-	news, err := w.askUse(s, w.now)
+func (s *session) noteUse() bool {
+	news, err := s.askUse(s.w.now)
 	if err != nil {
-		e := w.pinholeEvent(s, Failure, "it is not known whether the pinhole was used")
+		e := s.pinholeEvent(Failure, "it is not known whether the pinhole was used")
 		e.Err = err
-		w.tell(e)
+		s.w.tell(e)
 	}
 	if news {
-		w.tell(w.pinholeEvent(s, PinholeUsed, ""))
+		s.w.tell(s.pinholeEvent(PinholeUsed, ""))
 	}
 	return s.announced.stage == used
 }
 
 // askUse asks the packet filter about a live pinhole that is open and in force, and
 // reports whether it has turned out to be used.
-func (w *Worker) askUse(s *session, now time.Time) (news bool, err error) {
-	a := &s.announced
+func (s *session) askUse(now time.Time) (news bool, err error) {
+	a := s.announced
 	if a.stage != open || !a.inForce {
 		return false, nil
 	}
-	unused, err := w.Pinholes.Unused(a.pinhole)
+	unused, err := s.w.Pinholes.Unused(a.pinhole)
 	if err != nil || unused {
 		return false, err
 	}
-	a.stage, a.closedAt, s.chatter = used, now, chatter{}
-	s.open.stop()
-	if w.pinholeOf(s, s.talk.Live()) == a.pinhole { // and not the next announcement already
+	a.stop(now)
+	a.stage, s.chatter = used, chatter{}
+	a.until.stop()
+	if s.pinholeOf(s.talk.Live()) == a.pinhole { // and not the next announcement already
 		s.talk.Came()
 	}
 	return true, nil
 }
 
-func (w *Worker) pinholeEvent(s *session, k Kind, reason string) Event {
-	a := &s.announced
-	e := w.event(s, k, reason)
+func (s *session) pinholeEvent(k Kind, reason string) Event {
+	a := s.announced
+	e := s.event(k, reason)
 	e.Pinhole, e.OpenedAt, e.Used = a.pinhole, a.openedAt, a.stage == used
-	if !a.closedAt.IsZero() {
-		e.Open = a.closedAt.Sub(a.openedAt)
+	if a.stopped {
+		e.Open = a.lasted
 	}
 	return e
 }

@@ -9,7 +9,6 @@ import (
 // whose ports connections are then admitted. A login is not seen there: what bounds it is
 // the server's own list of ports, and the kernel's count of connections per client.
 type encryption struct {
-	wanted  bool
 	records [2]uint8 // bytes of a TLS record's header that each side has sent
 	admits  bool
 	id      uint32 // connection tracking's number of the control connection; 0: not known
@@ -24,24 +23,24 @@ const (
 )
 
 // proving reports whether both sides have still to show that they speak TLS.
-func (e *encryption) proving() bool { return e.wanted && !e.admits }
+func (e *encryption) proving() bool { return e != nil && !e.admits }
 
 // secured lets go of a session whose dialogue is encrypted from here on. The packet
 // filter diverts it no more, but for its end.
-func (w *Worker) secured(s *session) {
-	if w.Policy.DenyTLS { // the server accepted what was no AUTH any more
-		w.tell(w.event(s, NotFTP, "a 234 to a command that no server knows"))
-		w.giveUp(s, "not followed any more")
+func (s *session) secured(tls bool) {
+	if s.w.Policy.DenyTLS { // the server accepted what was no AUTH any more
+		s.w.tell(s.event(NotFTP, "a 234 to a command that no server knows"))
+		s.giveUp("not followed any more")
 		return
 	}
-	if s.rules.FTPSPorts.Any() {
-		w.tell(w.event(s, AuthTLS, "AUTH was accepted: the dialogue is encrypted, and its data connections cannot be helped, unless the server has ftps_ports"))
-		w.change(s, Op{Kind: OpRelease, Flow: s.flow})
-		w.giveUp(s, "encrypted")
+	if s.rules.FTPSPorts == (Ports{}) || !tls { // none are named, or it is not TLS
+		s.w.tell(s.event(AuthTLS, "AUTH was accepted: the dialogue is encrypted, and its data connections cannot be helped, unless the server has ftps_ports"))
+		s.change(Op{Kind: OpRelease, Flow: s.flow})
+		s.giveUp("encrypted")
 		return
 	}
-	w.tell(w.event(s, AuthTLS, "AUTH was accepted: connections to the server's ftps_ports are admitted while the control connection lives"))
-	s.encryption.wanted = true
+	s.w.tell(s.event(AuthTLS, "AUTH was accepted: connections to the server's ftps_ports are admitted while the control connection lives"))
+	s.encryption = &encryption{anew: timer{session: s}}
 }
 
 // header is how many bytes of a record show that it is one of TLS.
@@ -49,8 +48,8 @@ const header = 3
 
 // prove reads the first bytes of both sides after AUTH: they have to be TLS records
 // (RFC 8446, section 5.1), a handshake or an alert, of version 3.x.
-func (w *Worker) prove(s *session, d side, b []byte) {
-	e := &s.encryption
+func (s *session) prove(d side, b []byte) {
+	e := s.encryption
 	if !e.proving() || !s.talk.Encrypted() {
 		return
 	}
@@ -65,9 +64,9 @@ func (w *Worker) prove(s *session, d side, b []byte) {
 			ok = c <= 4
 		}
 		if !ok {
-			w.tell(w.event(s, NotFTP, "AUTH was accepted, but what follows is not TLS"))
-			e.wanted = false
-			w.giveUp(s, "not followed any more")
+			s.w.tell(s.event(NotFTP, "AUTH was accepted, but what follows is not TLS"))
+			s.encryption = nil
+			s.giveUp("not followed any more")
 			return
 		}
 		e.records[d]++
@@ -76,10 +75,10 @@ func (w *Worker) prove(s *session, d side, b []byte) {
 		return
 	}
 	e.admits = true
-	w.change(s, Op{Kind: OpRelease, Flow: s.flow})
-	w.admit(s, true)
-	if w.Flows != nil {
-		if id, ok, err := w.Flows.ID(s.flow); err == nil && ok {
+	s.change(Op{Kind: OpRelease, Flow: s.flow})
+	s.admit(true)
+	if s.w.Flows != nil {
+		if id, ok, err := s.w.Flows.ID(s.flow); err == nil && ok {
 			e.id = id
 		}
 	}
@@ -90,40 +89,44 @@ func (s *session) rangeOf() Range {
 	return Range{Client: s.flow.Client.Addr(), Server: s.flow.Server.Addr(), Ports: s.rules.FTPSPorts}
 }
 
-func (w *Worker) admit(s *session, first bool) {
+func (s *session) admit(first bool) {
 	r := s.rangeOf()
 	if first {
-		w.ranges[r]++
+		s.w.ranges[r]++
 	}
-	w.admitted.set(&s.encryption.anew, w.now.UnixNano())
-	w.change(s, Op{Kind: OpAdmit, Range: r, Timeout: admittedFor})
+	s.w.admitted.set(&s.encryption.anew, s.w.now.UnixNano())
+	s.change(Op{Kind: OpAdmit, Range: r, Timeout: admittedFor})
 }
 
 // admitAnew goes on admitting, if connection tracking still has the control connection:
 // its end may not have been seen.
-func (w *Worker) admitAnew(s *session) {
-	if e := &s.encryption; w.Flows != nil && e.id != 0 {
-		if id, ok, err := w.Flows.ID(s.flow); err == nil && (!ok || id != e.id) {
-			w.forget(s, "the control connection is gone")
+func (s *session) admitAnew() {
+	if e := s.encryption; s.w.Flows != nil {
+		id, ok, err := s.w.Flows.ID(s.flow)
+		if err == nil && (!ok || e.id != 0 && id != e.id) {
+			s.forget("the control connection is gone")
 			return
 		}
+		if err == nil {
+			e.id = id
+		}
 	}
-	w.idle.set(&s.life, w.now.UnixNano())
-	w.admit(s, false)
+	s.w.idle.set(&s.life, s.w.now.UnixNano())
+	s.admit(false)
 }
 
 // revoke ends what an encrypted session had admitted. What was admitted carries on.
-func (w *Worker) revoke(s *session) {
-	if !s.encryption.admits {
+func (s *session) revoke() {
+	if s.encryption == nil || !s.encryption.admits {
 		return
 	}
 	s.encryption.admits = false
 	r := s.rangeOf()
-	if w.ranges[r]--; w.ranges[r] > 0 {
+	if s.w.ranges[r]--; s.w.ranges[r] > 0 {
 		return
 	}
-	delete(w.ranges, r)
-	w.change(s, Op{Kind: OpRevoke, Range: r})
+	delete(s.w.ranges, r)
+	s.change(Op{Kind: OpRevoke, Range: r})
 }
 
 // Encrypted takes note of a connection to a port of a Range: one that was admitted, or

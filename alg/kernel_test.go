@@ -19,6 +19,7 @@ type kernel struct {
 	fail   func([]alg.Op) error
 	err    error // of Unused
 	asked  int   // calls of Unused
+	lean   *bool // true: nothing is logged
 }
 
 var _ alg.Pinholes = (*kernel)(nil)
@@ -33,7 +34,9 @@ func (k *kernel) Commit(ops []alg.Op) error {
 		switch op.Kind {
 		case alg.OpOpen:
 			k.until[op.Pinhole] = k.now.Add(op.Timeout)
-			k.opened = append(k.opened, op.Pinhole)
+			if !*k.lean {
+				k.opened = append(k.opened, op.Pinhole)
+			}
 		case alg.OpClose:
 			delete(k.until, op.Pinhole)
 		case alg.OpAdmit:
@@ -41,7 +44,9 @@ func (k *kernel) Commit(ops []alg.Op) error {
 		case alg.OpRevoke:
 			delete(k.ranges, op.Range)
 		}
-		k.log = append(k.log, op)
+		if !*k.lean {
+			k.log = append(k.log, op)
+		}
 	}
 	return nil
 }
@@ -84,6 +89,7 @@ var errKernel = errors.New("no")
 // tracking stands in for connection tracking.
 type tracking struct {
 	vouched map[alg.Flow]bool
+	lean    *bool
 }
 
 var _ alg.Flows = (*tracking)(nil)
@@ -95,6 +101,8 @@ func (*tracking) Counters(alg.Pinhole) (alg.Counters, bool, error) {
 func (*tracking) ID(alg.Flow) (uint32, bool, error) { return 7, true, nil }
 
 func (f *tracking) Vouch(flow alg.Flow, on bool) error {
-	f.vouched[flow] = on
+	if !*f.lean {
+		f.vouched[flow] = on
+	}
 	return nil
 }

@@ -26,7 +26,12 @@ const (
 	// allowance is the memory of streams and lines that a session has without asking.
 	allowance = 1 << 10
 	// maxMemory is what all sessions may have beyond their allowances.
-	maxMemory = 64 << 20
+	maxMemory       = 64 << 20
+	maxMemoryClient = 4 << 20
+
+	// maxOdd is how many sessions of a client that no server greeted are told of, while it
+	// has any.
+	maxOdd = 64
 )
 
 // Limits counts what all the workers of a daemon have in hand. It is safe for
@@ -46,8 +51,11 @@ type Limits struct {
 // host has all of the addresses in it (RFC 8981).
 type client struct {
 	addr     netip.Addr
-	sessions int // guarded by Limits.mu
+	all      int // sessions from their SYN on; guarded by Limits.mu
+	sessions int // that the server has greeted; guarded by Limits.mu
 	held     atomic.Int64
+	memory   atomic.Int64
+	odd      atomic.Int64 // events of sessions that were never greeted
 }
 
 // NewLimits returns limits with nothing counted yet.
@@ -58,57 +66,55 @@ func NewLimits(maxSessions, maxPerClient int) *Limits {
 	}
 }
 
-// begin counts one session more, or reports that there is no room for it.
-func (l *Limits) begin() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sessions >= l.maxSessions {
-		return false
-	}
-	l.sessions++
-	return true
-}
-
-// greet counts a session for its client, or returns nil where it has too many.
-func (l *Limits) greet(addr netip.Addr) *client {
+// begin counts one session more, or returns nil where there is no room for it.
+func (l *Limits) begin(addr netip.Addr) *client {
 	if addr.Is6() {
 		addr = netip.PrefixFrom(addr, 64).Masked().Addr()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.sessions >= l.maxSessions {
+		return nil
+	}
+	l.sessions++
 	c := l.clients[addr]
 	if c == nil {
 		c = &client{addr: addr}
 		l.clients[addr] = c
 	}
-	if c.sessions >= l.maxPerClient {
-		return nil
-	}
-	c.sessions++
+	c.all++
 	return c
 }
 
-// end counts one session less; c is what greet returned, if it did.
-func (l *Limits) end(c *client) {
+// greet counts a session as one of its client's, or reports that it has too many. Those
+// that no server has greeted are not counted: anybody can send a SYN in a client's name.
+func (l *Limits) greet(c *client) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.sessions >= l.maxPerClient {
+		return false
+	}
+	c.sessions++
+	return true
+}
+
+// end counts one session less.
+func (l *Limits) end(c *client, greeted bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sessions--
-	if c == nil {
-		return
+	if greeted {
+		c.sessions--
 	}
-	if c.sessions--; c.sessions == 0 {
+	if c.all--; c.all == 0 {
 		delete(l.clients, c.addr)
 	}
 }
 
-// hold counts n held bytes more, or reports false where that would be too many. c may be
-// nil, of a session that has not been greeted.
+// hold counts n held bytes more, or reports false where that would be too many.
 func (l *Limits) hold(c *client, n int64) bool {
-	own := int64(0)
-	if c != nil {
-		own = c.held.Add(n)
-	}
-	if l.held.Add(n) > maxHeldAll || own > maxHeldClient {
+	all, own := l.held.Add(n), c.held.Add(n)
+	if all > maxHeldAll || own > maxHeldClient {
 		l.release(c, n)
 		return false
 	}
@@ -117,13 +123,16 @@ func (l *Limits) hold(c *client, n int64) bool {
 
 func (l *Limits) release(c *client, n int64) {
 	l.held.Add(-n)
-	if c != nil {
-		c.held.Add(-n)
-	}
+	c.held.Add(-n)
 }
 
 // remember counts n bytes of memory more, or fewer where n is negative.
-func (l *Limits) remember(n int64) { l.memory.Add(n) }
+func (l *Limits) remember(c *client, n int64) {
+	l.memory.Add(n)
+	c.memory.Add(n)
+}
 
-// crowded reports whether no session should take more memory.
-func (l *Limits) crowded() bool { return l.memory.Load() > maxMemory }
+// crowded reports whether a session of the client should take no more memory.
+func (l *Limits) crowded(c *client) bool {
+	return l.memory.Load() > maxMemory || c.memory.Load() > maxMemoryClient
+}

@@ -24,7 +24,7 @@ func (w *Worker) Missed(now time.Time, from, to netip.AddrPort) {
 	if s == nil || s.announced.nearly || s.announced.stage == used {
 		return
 	}
-	a := &s.announced
+	a := s.announced
 	early := a.stage != closed && !s.rules.OpenOnPort
 	var reason string
 	switch fits := a.pinhole.SourcePorts.Contains(from.Port()); {
@@ -40,7 +40,7 @@ func (w *Worker) Missed(now time.Time, from, to netip.AddrPort) {
 	}
 	a.nearly = true
 	w.now = now
-	e := w.pinholeEvent(s, PinholeMissed, reason)
+	e := s.pinholeEvent(PinholeMissed, reason)
 	e.Missed = from
 	w.Sink(e)
 }

@@ -9,139 +9,180 @@ import (
 )
 
 // segment gives one segment of a session its verdict, or holds it back.
-func (w *Worker) segment(s *session, d side, seg *tcp.Segment, id uint32) {
+func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
 	if !s.conn.Handshake.Answered() {
-		w.notHelped(s, tcp.ErrNoAnswer.Error())
+		s.notHelped(tcp.ErrNoAnswer.Error())
 	}
 	if s.broken {
 		s.replied = s.replied || d == fromServer
-		w.foreign(s.flow, d, seg, id)
+		s.w.foreign(s.flow, d, seg, id)
 		return
 	}
 	if !s.conn.Streams[d].Near(seg.Seq) {
-		w.stats.Outside++
-		w.unread(id, false)
+		s.w.stats.Outside++
+		s.w.unread(id, false)
 		return
 	}
 	if d == fromClient && len(seg.Payload) > 0 {
 		if err := s.conn.Handshake.Confirm(seg.Ack, s.conn.Streams[fromServer].Next()); err != nil {
-			w.notHelped(s, err.Error())
-			w.foreign(s.flow, d, seg, id)
+			s.notHelped(err.Error())
+			s.w.foreign(s.flow, d, seg, id)
 			return
 		}
 	}
 	if s.resumes() && !s.continues(d, seg) {
-		w.forget(s, "it did not go on where the daemon had stopped")
-		w.accept(id, nil)
+		s.forget("it did not go on where the daemon had stopped")
+		s.w.accept(id, nil)
 		return
 	}
-	if !s.talk.Followed() && !w.reads(s) {
-		w.follow(s, d, seg, id)
+	if !s.talk.Followed() && !s.reads() {
+		s.follow(d, seg, id)
 		return
 	}
-	s.conn.Streams[d.Other()].Ack(seg.Ack)
-	w.place(s, d, seg, id)
-	w.retry(s)
+	if s.conn.Streams[d.Other()].Ack(seg.Ack) {
+		s.decide(s.talk.Unread(nil))
+	}
+	if d == fromClient && seg.Has(tcp.URG) {
+		s.urge(seg)
+	}
+	if s.gone {
+		s.w.foreign(s.flow, d, seg, id)
+		return
+	}
+	s.place(d, seg, id)
+	s.retry()
 	if !s.gone {
-		w.touch(s)
-		w.account(s)
+		s.touch()
+		s.account()
 	}
 }
 
 // reads reports whether the bytes of a session whose dialogue is not followed are of
 // interest all the same.
-func (w *Worker) reads(s *session) bool { return w.Policy.DenyTLS || s.encryption.proving() }
+func (s *session) reads() bool { return s.w.Policy.DenyTLS || s.encryption.proving() }
+
+// urge notes that a byte of the client is urgent: receivers take it out of the line, at
+// that place or the one before (RFC 6093, section 2). Where AUTH is denied it is made to
+// stay in.
+func (s *session) urge(seg *tcp.Segment) {
+	if s.w.Policy.DenyTLS {
+		seg.ClearUrgent()
+		return
+	}
+	if to := seg.Urgent(); !s.urgent || tcp.Diff(to, s.urgentTo) > 0 {
+		s.urgent, s.urgentTo = true, to
+	}
+}
 
 // follow watches a session whose bytes are not read for its end.
-func (w *Worker) follow(s *session, d side, seg *tcp.Segment, id uint32) {
+func (s *session) follow(d side, seg *tcp.Segment, id uint32) {
 	if seg.Has(tcp.FIN) && s.talk.Encrypted() {
-		w.forget(s, "FIN")
+		s.forget("FIN")
 	}
-	w.accept(id, nil)
+	s.w.accept(id, nil)
 }
 
 // place acts on a segment by where it falls in its stream.
-func (w *Worker) place(s *session, d side, seg *tcp.Segment, id uint32) {
+func (s *session) place(d side, seg *tcp.Segment, id uint32) {
 	stream := &s.conn.Streams[d]
 	fresh, place := stream.Place(seg.Seq, seg.Payload)
 	switch place {
 	case tcp.Ahead:
 		switch {
 		case len(seg.Payload) == 0 && !seg.Has(tcp.FIN):
-			w.accept(id, nil)
-		case stream.Gone(seg.Seq) && !w.Policy.DenyTLS:
-			w.lose(s, d, seg.Seq)
+			s.w.pass(seg, id, false)
+		case stream.Gone(seg.Seq) && !s.w.Policy.DenyTLS:
+			s.lose(d, seg.Seq)
 			if s.gone {
-				w.accept(id, nil)
+				s.w.accept(id, nil)
 				return
 			}
-			w.place(s, d, seg, id)
+			s.place(d, seg, id)
 		default:
-			w.hold(s, d, seg, id)
+			s.hold(d, seg, id)
 		}
 		return
 	case tcp.Forgotten:
-		w.conflict(s, id)
+		s.conflict(id)
 		return
 	case tcp.Conflict:
-		if len(seg.Payload) != 1 || tcp.Diff(seg.Seq, stream.Next()) != -1 {
-			w.conflict(s, id)
+		if !keepAlive(seg, stream) {
+			s.conflict(id)
 			return
 		}
-		// A keep-alive with a byte that means nothing (RFC 9293, section 3.8.4).
 		seg.Payload[0], _ = stream.At(seg.Seq)
 		stream.Restore(seg.Seq, seg.Payload)
-		w.pass(seg, id, true)
+		s.w.pass(seg, id, true)
 		return
 	}
-	if len(fresh) > 0 && !w.mayTake(s, stream, len(fresh)) {
-		w.stats.Unheld++ // it is sent again, and by then more will have been acknowledged
-		w.drop(id)
+	if len(fresh) > 0 && !s.mayTake(stream, len(fresh)) {
+		s.w.stats.Unheld++ // it is sent again, and by then more will have been acknowledged
+		s.w.drop(id)
 		return
 	}
 	changed := stream.Restore(seg.Seq, seg.Payload[:len(seg.Payload)-len(fresh)])
 	if len(fresh) > 0 && !stream.Finished() {
 		at := stream.Next()
-		changed = w.take(s, d, seg, fresh) || changed
+		changed = s.take(d, seg, fresh) || changed
 		if s.condemned {
 			stream.Skip(at) // none of it will arrive
-			w.resets(s)
-			w.drop(id)
+			s.resets()
+			s.w.drop(id)
 			return
 		}
 	}
 	if seg.Has(tcp.FIN) && !s.gone && seg.Seq+uint32(len(seg.Payload)) == stream.Next() && !stream.Finished() {
 		stream.Finish()
-		w.forget(s, "FIN")
+		s.finish()
 	}
-	w.pass(seg, id, changed)
+	s.w.pass(seg, id, changed)
+}
+
+// keepAlive reports whether a segment is one that only wants an answer: the byte in it was
+// sent before, and means nothing (RFC 9293, section 3.8.4).
+func keepAlive(seg *tcp.Segment, stream *tcp.Stream) bool {
+	return len(seg.Payload) == 1 && tcp.Diff(seg.Seq, stream.Next()) == -1
+}
+
+// finish ends a session at the first FIN. Where AUTH is denied the other side, and what is
+// sent again, is read on until it has finished too.
+func (s *session) finish() {
+	if !s.w.Policy.DenyTLS || s.conn.Finished() {
+		s.forget("FIN")
+		return
+	}
+	s.decide(s.talk.Withdraw("FIN", nil))
+	s.talk.End("FIN", nil)
+	s.vouch()
+	s.w.ending.set(&s.life, s.w.now.UnixNano())
 }
 
 // mayTake reports whether more bytes may pass, which have to be remembered until they are
 // acknowledged. Pure acknowledgements are diverted only where so much waits for them.
-func (w *Worker) mayTake(s *session, stream *tcp.Stream, n int) bool {
+func (s *session) mayTake(stream *tcp.Stream, n int) bool {
 	unacked := stream.Unacked() + n
-	if now := w.now.UnixNano(); unacked > watchFrom && now > s.watched {
+	if now := s.w.now.UnixNano(); unacked > watchFrom && now > s.watched {
 		s.watched = now + int64(watchFor/2)
-		w.change(s, Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
+		s.change(Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
 	}
-	return unacked <= share && (unacked <= allowance || !w.Limits.crowded())
+	// What nothing else waits for always may: else it would wait for ever.
+	return stream.Unacked() == 0 || unacked <= share && (unacked <= allowance || !s.w.Limits.crowded(s.client))
 }
 
 // take reads the next bytes of one side, and reports whether it changed any of them.
-func (w *Worker) take(s *session, d side, seg *tcp.Segment, fresh []byte) (changed bool) {
+func (s *session) take(d side, seg *tcp.Segment, fresh []byte) (changed bool) {
 	var arrived []byte // nil: as they go out
-	if d == fromClient && w.Policy.DenyTLS {
-		arrived = w.deny(s, fresh)
+	if d == fromClient && s.w.Policy.DenyTLS {
+		arrived = s.deny(fresh)
 	}
 	stream := &s.conn.Streams[d]
 	if arrived == nil {
 		stream.Take(fresh, nil)
-		w.read(s, d, fresh, fresh, seg.Has(tcp.URG))
+		s.read(d, fresh, fresh)
 		return false
 	}
 	stream.Take(arrived, fresh)
-	w.read(s, d, arrived, fresh, seg.Has(tcp.URG))
+	s.read(d, arrived, fresh)
 	return true
 }
 
@@ -150,7 +191,7 @@ const refused = 'X'
 
 // deny turns every AUTH in the client's next bytes into a command that servers refuse. It
 // returns the bytes as they were, or nil where it changed none.
-func (w *Worker) deny(s *session, fresh []byte) (arrived []byte) {
+func (s *session) deny(fresh []byte) (arrived []byte) {
 	for i, b := range fresh {
 		if !s.auth.Next(b) {
 			continue
@@ -164,47 +205,51 @@ func (w *Worker) deny(s *session, fresh []byte) (arrived []byte) {
 }
 
 // tellDenied tells of a line, or the part of one, that did not go out as it came.
-func (w *Worker) tellDenied(s *session, came, went []byte) {
-	if w.Policy.DenyTLS && !bytes.Equal(came, went) {
-		w.chat(s, w.event(s, AuthTLS, "AUTH was turned into another command, as the policy has it"))
+func (s *session) tellDenied(came, went []byte) {
+	if s.w.Policy.DenyTLS && !bytes.Equal(came, went) {
+		s.chat(s.event(AuthTLS, "AUTH was turned into another command, as the policy has it"))
 	}
 }
 
 // read takes the next bytes of one side, which go out as sent, to its lines, and each line
 // to the dialogue.
-func (w *Worker) read(s *session, d side, b, sent []byte, urgent bool) {
+func (s *session) read(d side, b, sent []byte) {
 	end := dialogue.ClientsEnd
 	if d == fromServer {
 		end = dialogue.ServersEnd
 	}
 	terms := s.terms()
+	urgent := d == fromClient && s.urgent
 	for len(b) > 0 && !s.gone && s.talk.Followed() {
 		if urgent {
 			s.text[d].Urgent()
+			at := s.conn.Streams[d].Next() - uint32(len(b)) // where the line goes on
+			urgent = tcp.Diff(at, s.urgentTo) <= 0
+			s.urgent = urgent
 		}
 		line, n, whole := s.text[d].Next(b, end)
-		w.tellDenied(s, b[:n], sent[:n])
+		s.tellDenied(b[:n], sent[:n])
 		b, sent = b[n:], sent[n:]
 		if !whole {
 			break
 		}
 		if d == fromClient {
-			w.said = s.talk.Command(&terms, line, w.said[:0])
+			s.w.said = s.talk.Command(&terms, line, s.w.said[:0])
 		} else {
-			w.said = s.talk.Reply(&terms, line, w.said[:0])
+			s.w.said = s.talk.Reply(&terms, line, s.w.said[:0])
 		}
-		w.decide(s, w.said)
+		s.decide(s.w.said)
 	}
 	if len(b) > 0 && !s.gone {
-		w.tellDenied(s, b, sent)
-		w.prove(s, d, b)
+		s.tellDenied(b, sent)
+		s.prove(d, b)
 	}
-	w.vouch(s)
+	s.vouch()
 }
 
 // pass lets a segment pass, as it came or as it was changed.
 func (w *Worker) pass(seg *tcp.Segment, id uint32, changed bool) {
-	if !changed {
+	if !changed && !seg.Changed() {
 		w.accept(id, nil)
 		return
 	}
@@ -214,37 +259,38 @@ func (w *Worker) pass(seg *tcp.Segment, id uint32, changed bool) {
 
 // conflict drops a segment whose bytes differ from those that passed, or cannot be
 // compared with them. That proves nothing about either end: anybody may have sent it.
-func (w *Worker) conflict(s *session, id uint32) {
-	w.stats.Conflicts++
-	w.chat(s, w.event(s, Violation, "bytes differ from those that passed before"))
-	w.drop(id)
+func (s *session) conflict(id uint32) {
+	s.w.stats.Conflicts++
+	s.chat(s.event(Violation, "bytes differ from those that passed before"))
+	s.w.drop(id)
 }
 
 // lose notes that bytes of one side went by unseen, and begins anew after them.
-func (w *Worker) lose(s *session, d side, next uint32) {
-	w.stats.Lost++
+func (s *session) lose(d side, next uint32) {
+	s.w.stats.Lost++
 	s.conn.Streams[d].Skip(next)
 	s.text[d].Lose()
 	if d == fromClient {
-		w.decide(s, s.talk.LoseClient(nil))
+		s.decide(s.talk.LoseClient(nil))
 	} else {
-		w.decide(s, s.talk.LoseServer(nil))
+		s.decide(s.talk.LoseServer(nil))
 	}
 }
 
 // hold keeps a packet back until what belongs before it has come.
-func (w *Worker) hold(s *session, d side, seg *tcp.Segment, id uint32) {
+func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
 	n, size := s.conn.Waiting()
 	cost := holdCost(seg.Packet())
-	if max(size, n*minHeld)+int(cost) > maxHeldFlow || !w.Limits.hold(s.client, cost) {
-		w.stats.Unheld++
-		w.drop(id)
+	if seg.Changed() || max(size, n*minHeld)+int(cost) > maxHeldFlow || !s.w.Limits.hold(s.client, cost) {
+		s.w.stats.Unheld++
+		s.w.drop(id)
 		return
 	}
-	w.stats.Held++
-	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: w.now.UnixNano()})
-	if s.wait.list == nil {
-		w.held.set(&s.wait, w.now.UnixNano())
+	s.w.stats.Held++
+	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: s.w.now.UnixNano()})
+	if !s.holds {
+		s.holds = true
+		s.w.holding = append(s.w.holding, s)
 	}
 }
 
@@ -252,35 +298,31 @@ func (w *Worker) hold(s *session, d side, seg *tcp.Segment, id uint32) {
 func holdCost(packet []byte) int64 { return int64(max(len(packet), minHeld)) }
 
 // retry goes through what waits until none of it has found its place.
-func (w *Worker) retry(s *session) {
-	for s.wait.list != nil && !s.gone && !s.condemned {
+func (s *session) retry() {
+	for s.holds && !s.gone && !s.condemned {
 		h, ok := s.conn.Ready()
 		if !ok {
 			return
 		}
-		w.unhold(s, h)
+		s.unhold(h)
 		seg, _ := tcp.Parse(h.Packet)
-		w.place(s, h.Side, &seg, h.ID)
-		if n, _ := s.conn.Waiting(); n == 0 {
-			s.wait.stop()
-		}
+		s.place(h.Side, &seg, h.ID)
 	}
 }
 
 // expire drops what has waited in vain: TCP sends it again.
-func (w *Worker) expire(s *session) {
+func (s *session) expire() {
 	for {
-		h, ok := s.conn.Expired(w.now.Add(-heldTime).UnixNano())
+		h, ok := s.conn.Expired(s.w.now.Add(-heldTime).UnixNano())
 		if !ok {
 			break
 		}
-		w.stats.Expired++
-		w.unhold(s, h)
-		w.drop(h.ID)
+		s.w.stats.Expired++
+		s.unhold(h)
+		s.w.drop(h.ID)
 	}
-	if n, _ := s.conn.Waiting(); n == 0 {
-		s.wait.stop()
-	}
+	n, _ := s.conn.Waiting()
+	s.holds = n > 0
 }
 
 // leaving is a packet that was held, of a session that has ended.
@@ -291,16 +333,16 @@ type leaving struct {
 
 // release lets go of what waits, in the order in which it came: it gets its verdict after
 // the packet that it waited for.
-func (w *Worker) release(s *session, drop bool) {
+func (s *session) release(drop bool) {
 	for {
 		h, ok := s.conn.Release()
 		if !ok {
 			break
 		}
-		w.unhold(s, h)
-		w.leaving = append(w.leaving, leaving{h.ID, drop || w.Policy.DenyTLS})
+		s.unhold(h)
+		s.w.leaving = append(s.w.leaving, leaving{h.ID, drop || s.w.Policy.DenyTLS})
 	}
-	s.wait.stop()
+	s.holds = false // the next tick takes it off the list
 }
 
 // leave gives what was let go of its verdict.
@@ -315,23 +357,23 @@ func (w *Worker) leave() {
 	w.leaving = w.leaving[:0]
 }
 
-func (w *Worker) unhold(s *session, h tcp.Waiting) { w.Limits.release(s.client, holdCost(h.Packet)) }
+func (s *session) unhold(h tcp.Waiting) { s.w.Limits.release(s.client, holdCost(h.Packet)) }
 
 // account counts the session's memory beyond its allowance.
-func (w *Worker) account(s *session) {
+func (s *session) account() {
 	now := max(s.held()-allowance, 0)
 	if now != s.memory {
-		w.Limits.remember(int64(now - s.memory))
+		s.w.Limits.remember(s.client, int64(now-s.memory))
 		s.memory = now
 	}
 }
 
 // shrink gives back the memory of a session that is silent: all but a few bytes, and
 // those that were not acknowledged.
-func (w *Worker) shrink(s *session) {
+func (s *session) shrink() {
 	for d := range s.text {
 		s.conn.Streams[d].Trim()
 		s.text[d].Shorten()
 	}
-	w.account(s)
+	s.account()
 }

@@ -18,6 +18,7 @@ const (
 // session is one control connection. There are up to a hundred thousand, and any of them
 // may be forgotten at any time: a flow without a session passes, unhelped.
 type session struct {
+	w     *Worker
 	flow  Flow
 	id    uint64
 	rules *Rules
@@ -28,34 +29,60 @@ type session struct {
 	talk dialogue.Dialogue
 	auth dialogue.AuthScanner
 
-	client     *client // where it is counted, once the server has greeted
+	client     *client // where it is counted
+	greeted    bool    // and counted as one of the client's
 	started    bool    // the sink knows of it
 	gone       bool    // it is forgotten
+	holds      bool    // packets of it wait: it is in Worker.holding
 	condemned  bool    // nothing of it passes any more
 	strayed    bool    // that packets came by a wrong way was told
 	broken     bool    // the numbers of the connection are not certain
 	replied    bool    // the server has sent something
+	urgent     bool    // a byte up to urgentTo is urgent
+	urgentTo   uint32
 	watched    int64   // until then the receiver's pure acknowledgements are diverted
 	awaited    [2]bool // taken up after a clean stop: that side's next bytes must continue exactly
 	vouched    bool    // connection tracking says that it may be taken up again
 	chatter    chatter
-	memory     int // counted in Limits
-	announced  announced
-	encryption encryption
+	memory     int         // counted in Limits
+	announced  *announced  // &nothing until there is one
+	encryption *encryption // nil: AUTH was not accepted, or nothing is admitted after it
 
-	life, calm, open, wait timer
+	life, calm timer
+}
+
+// key is a Flow in few bytes: a hundred thousand are the keys of a map.
+type key struct {
+	client, server         [16]byte
+	clientPort, serverPort uint16
+}
+
+func keyOf(f Flow) key {
+	return key{f.Client.Addr().As16(), f.Server.Addr().As16(), f.Client.Port(), f.Server.Port()}
 }
 
 // announced is what became of the last announcement.
 type announced struct {
+	until    timer // it admits
 	pinhole  Pinhole
 	stage    stage
 	inForce  bool // the packet filter has acknowledged it
 	looked   bool // a preliminary reply had us look whether it was used
 	nearly   bool // a near miss was told
 	openedAt time.Time
-	closedAt time.Time // when it stopped admitting
-	known    bool      // there was an announcement
+	lasted   time.Duration // how long it admitted, once it has stopped
+	stopped  bool
+	known    bool // there was an announcement
+}
+
+// nothing stands for the announcement of a session that had none. It never changes.
+var nothing announced
+
+// stop notes when the pinhole stopped admitting, the first time.
+func (a *announced) stop(now time.Time) {
+	if !a.stopped {
+		a.stopped, a.lasted = true, now.Sub(a.openedAt)
+	}
 }
 
 // stage is how far an announcement has come.

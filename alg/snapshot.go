@@ -34,7 +34,7 @@ func (w *Worker) Snapshot() ([]SessionInfo, []PinholeInfo) {
 			ID: s.id, Client: s.flow.Client, Server: s.flow.Server,
 			State: s.state(), Login: s.talk.LoggedIn(),
 		})
-		if a := &s.announced; a.known {
+		if a := s.announced; a.known {
 			pinholes = append(pinholes, PinholeInfo{
 				State: s.stateOf(), Client: s.flow.Client, Server: s.flow.Server,
 				Pinhole: a.pinhole, OpenedAt: a.openedAt, Session: s.id,

@@ -31,17 +31,17 @@ func (w *Worker) takeUp(flow Flow, d side, seg *tcp.Segment, p *Packet) *session
 // vouch has connection tracking say, or say no more, that the session may be taken up
 // again. It must not say so when the verdict passes that ends belief; that it says so
 // can wait until after the verdict.
-func (w *Worker) vouch(s *session) {
-	if w.Flows == nil {
+func (s *session) vouch() {
+	if s.w.Flows == nil {
 		return
 	}
 	switch trusted := !s.gone && s.talk.Trusted(); {
 	case trusted && !s.vouched && !s.resumes():
 		s.vouched = true
-		w.trusted = append(w.trusted, s)
+		s.w.trusted = append(s.w.trusted, s)
 	case !trusted && s.vouched && !s.unproven():
 		s.vouched = false
-		w.tellVouch(s, w.Flows.Vouch(s.flow, false))
+		s.tellVouch(s.w.Flows.Vouch(s.flow, false))
 	}
 }
 
@@ -49,22 +49,22 @@ func (w *Worker) vouch(s *session) {
 func (s *session) unproven() bool { return !s.gone && s.talk.Resting() }
 
 // vouchNow puts the label on a session that is still trusted.
-func (w *Worker) vouchNow(s *session) {
+func (s *session) vouchNow() {
 	if s.gone || !s.talk.Trusted() {
 		s.vouched = false
 		return
 	}
-	if err := w.Flows.Vouch(s.flow, true); err != nil {
+	if err := s.w.Flows.Vouch(s.flow, true); err != nil {
 		s.vouched = false
-		w.stats.Unvouched++
+		s.w.stats.Unvouched++
 	}
 }
 
-func (w *Worker) tellVouch(s *session, err error) {
+func (s *session) tellVouch(err error) {
 	if err != nil {
-		e := w.event(s, Failure, "connection tracking would not take the label away")
+		e := s.event(Failure, "connection tracking would not take the label away")
 		e.Err = err
-		w.tell(e)
+		s.w.tell(e)
 	}
 }
 
@@ -81,7 +81,7 @@ func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
 	w.now = now
 	var saved []Saved
 	for _, s := range w.sessions {
-		if w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.resumes() {
+		if w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.resumes() || s.holds {
 			continue
 		}
 		id, ok, err := w.Flows.ID(s.flow)
@@ -125,21 +125,40 @@ func (w *Worker) resume(v Saved) *session {
 		return nil
 	}
 	if err := s.load(v.Data[8:]); err != nil {
-		w.forget(s, "")
+		s.forget("")
 		return nil
 	}
 	s.awaited = [2]bool{true, true}
-	w.begun(s, "taken up again")
+	s.begun("taken up again")
 	if s.gone {
 		return nil
 	}
+	terms := s.terms()
+	s.talk.Revise(&terms)
+	if !s.rescan() {
+		s.forget("not followed any more")
+		return nil
+	}
 	if live := s.talk.Live(); live.State != dialogue.None {
-		s.announced = announced{pinhole: w.pinholeOf(s, live), known: true}
+		s.announced = &announced{pinhole: s.pinholeOf(live), known: true, until: timer{session: s}}
 		w.nearby[s.near()] = s
 	}
-	w.vouch(s)
-	w.account(s)
+	s.vouch()
+	s.account()
 	return s
+}
+
+// rescan looks for AUTH in the line that the client is in the middle of, where that is
+// denied. It reports false where not all of the line is known.
+func (s *session) rescan() bool {
+	if !s.w.Policy.DenyTLS {
+		return true
+	}
+	line, ok := s.text[fromClient].Begun()
+	for _, b := range line {
+		s.auth.Next(b)
+	}
+	return ok
 }
 
 // load reads what save wrote.
@@ -177,5 +196,5 @@ func (s *session) continues(d side, seg *tcp.Segment) bool {
 	if place == tcp.Fresh && len(fresh) > 0 {
 		s.awaited[d] = false
 	}
-	return place == tcp.Fresh || place == tcp.Old
+	return place == tcp.Fresh || place == tcp.Old || keepAlive(seg, &s.conn.Streams[d])
 }

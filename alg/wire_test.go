@@ -57,8 +57,8 @@ func newWireBetween(t tb, client, server string, change ...func(*alg.Policy)) *w
 // newWireOf fills in what the configuration lacks.
 func newWireOf(t tb, client, server string, c alg.WorkerConfig) *wire {
 	g := &gateway{t: t, now: time.Unix(1e9, 0), verdicts: map[uint32]alg.Verdict{}}
-	g.kernel = &kernel{now: &g.now, until: map[alg.Pinhole]time.Time{}, ranges: map[alg.Range]time.Time{}}
-	g.tracking = &tracking{vouched: map[alg.Flow]bool{}}
+	g.kernel = &kernel{now: &g.now, until: map[alg.Pinhole]time.Time{}, ranges: map[alg.Range]time.Time{}, lean: &g.lean}
+	g.tracking = &tracking{vouched: map[alg.Flow]bool{}, lean: &g.lean}
 	c.Pinholes, c.Flows = g.kernel, g.tracking
 	c.Limits = alg.NewLimits(c.Policy.MaxSessions, c.Policy.MaxSessionsPerClient)
 	c.Sink = func(e alg.Event) {

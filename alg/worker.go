@@ -1,6 +1,7 @@
 package alg
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg/dialogue"
@@ -62,7 +63,7 @@ type Stats struct {
 // concurrent use; workers share nothing but what their configuration shares.
 type Worker struct {
 	WorkerConfig
-	sessions map[Flow]*session
+	sessions map[key]*session
 	pinholes map[Pinhole]int   // how many sessions have it open
 	nearby   map[ends]*session // who announced last that one end waits for the other there
 	ranges   map[Range]int     // how many sessions have it admitted
@@ -72,16 +73,16 @@ type Worker struct {
 	handshaking, loggingIn, idle, ending timers // one of them holds a session's life
 	calm                                 timers // until a session gives back memory
 	opened                               timers // pinholes
-	held                                 timers // sessions with packets that wait
 	admitted                             timers // ranges that are to be admitted anew
 
 	now     time.Time
 	res     Result
 	changes []change
-	again   []change // that the packet filter refused
-	after   []change // used ones, closed: nothing waits for that
+	again   map[retry]change // that the packet filter refused
+	after   []change         // used ones, closed: nothing waits for that
 	pending []pending
 	trusted []*session // to be vouched for
+	holding []*session // with packets that wait
 	leaving []leaving  // what was held, of sessions that ended
 	said    []dialogue.Decision
 	ops     []Op // scratch
@@ -91,10 +92,11 @@ type Worker struct {
 func NewWorker(c WorkerConfig) *Worker {
 	return &Worker{
 		WorkerConfig: c,
-		sessions:     make(map[Flow]*session),
+		sessions:     make(map[key]*session),
 		pinholes:     make(map[Pinhole]int),
 		nearby:       make(map[ends]*session),
 		ranges:       make(map[Range]int),
+		again:        make(map[retry]change),
 		last:         uint64(c.Index) << 48,
 		handshaking:  timers{delay: handshaking},
 		loggingIn:    timers{delay: loggingIn},
@@ -104,7 +106,6 @@ func NewWorker(c WorkerConfig) *Worker {
 		// The kernel's own time-out is exact, but cannot be told from a use: a tick
 		// earlier the pinhole is taken away while it can still be asked about.
 		opened:   timers{delay: max(c.Policy.Timeout-tick, tick)},
-		held:     timers{delay: heldTime},
 		admitted: timers{delay: admittedAnew},
 	}
 }
@@ -137,25 +138,24 @@ func (w *Worker) Tick(now time.Time) Result {
 	w.begin(now)
 	at := now.UnixNano()
 	for s := w.opened.due(at); s != nil; s = w.opened.due(at) {
-		if s.open.stop(); !w.noteUse(s) {
-			w.decide(s, s.talk.Withdraw("timeout", nil))
+		if s.announced.until.stop(); !s.noteUse() {
+			s.decide(s.talk.Withdraw("timeout", nil))
 		}
 	}
-	for t := w.held.head; t != nil; { // no more than the limits let wait
-		s := t.session
-		t = t.next
-		w.expire(s)
-	}
+	w.holding = slices.DeleteFunc(w.holding, func(s *session) bool { // no more than the limits let wait
+		s.expire()
+		return !s.holds
+	})
 	for s := w.calm.due(at); s != nil; s = w.calm.due(at) {
 		s.calm.stop()
-		w.shrink(s)
+		s.shrink()
 	}
 	for s := w.admitted.due(at); s != nil; s = w.admitted.due(at) {
-		w.admitAnew(s)
+		s.admitAnew()
 	}
 	for _, l := range []*timers{&w.handshaking, &w.loggingIn, &w.idle, &w.ending} {
 		for s := l.due(at); s != nil; s = l.due(at) {
-			w.forget(s, "idle")
+			s.forget("idle")
 		}
 	}
 	w.leave()
@@ -168,7 +168,7 @@ func (w *Worker) Tick(now time.Time) Result {
 func (w *Worker) Stop(now time.Time) Result {
 	w.begin(now)
 	for _, s := range w.sessions {
-		w.forget(s, "ftpalg stops")
+		s.forget("ftpalg stops")
 	}
 	w.leave()
 	w.commit()
@@ -188,9 +188,9 @@ func (w *Worker) drop(id uint32) {
 	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Drop: true})
 }
 
-func (w *Worker) event(s *session, k Kind, reason string) Event {
+func (s *session) event(k Kind, reason string) Event {
 	return Event{
-		Time: w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Reason: reason,
+		Time: s.w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Reason: reason,
 	}
 }
 
@@ -204,7 +204,7 @@ type chatter struct {
 
 // chat tells an event that an attacker could have told as often as he likes, if that has
 // not been told too often.
-func (w *Worker) chat(s *session, e Event) {
+func (s *session) chat(e Event) {
 	n, many := &s.chatter.refusals, uint16(64)
 	switch e.Kind {
 	case PinholeAnnounced, PinholeOpen, PinholeClosed:
@@ -212,9 +212,9 @@ func (w *Worker) chat(s *session, e Event) {
 	}
 	switch {
 	case *n < many:
-		w.tell(e)
+		s.w.tell(e)
 	case *n == many:
-		w.tell(w.event(s, Overload, "too many events: no more are told until a connection is admitted"))
+		s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
 	}
 	*n = min(*n+1, many+1)
 }

@@ -32,6 +32,7 @@ type Decision struct {
 	Reason       string       // in plain words; a constant text, whatever the line was
 	Announcement Announcement // of Announced, Open, Close and, where known, Refused
 	Violation    bool         // of Refused: no honest client or server says this
+	TLS          bool         // of Secured: by AUTH and its 234
 	// Standing is of Close: the announcement holds for the next transfer command, unless its
 	// connection has come (RFC 959, section 5.4: a refused transfer leaves it as it was).
 	Standing bool

@@ -53,13 +53,17 @@ func (d *Dialogue) Encrypted() bool { return d.phase == secured }
 
 // Resting reports whether the dialogue was taken up in its middle, so that it lives by
 // somebody's having vouched for it.
-func (d *Dialogue) Resting() bool { return d.Followed() && d.loggedIn && d.doubt == takenUp }
+func (d *Dialogue) Resting() bool { return d.settled() && d.doubt == takenUp }
 
 // Trusted reports whether the dialogue is FTP, logged in and believed in all it says:
 // one that may be taken up again though its last lines were not seen.
 func (d *Dialogue) Trusted() bool {
-	return d.phase == talking && d.loggedIn && d.doubt == none &&
-		!d.due.has(user) && !d.due.has(rein) && !d.due.has(auth)
+	return d.doubt == none && d.settled()
+}
+
+// settled reports whether the client is logged in, and nothing is due that may end that.
+func (d *Dialogue) settled() bool {
+	return d.phase == talking && d.loggedIn && !d.due.has(user) && !d.due.has(rein) && !d.due.has(auth)
 }
 
 // Live returns the announcement that is live; its State is None where there is none.
@@ -91,6 +95,32 @@ func (d *Dialogue) Suspend() {
 	if d.live.State == Opened {
 		d.Withdraw("", nil)
 	}
+}
+
+// Revise judges a dialogue that was suspended by terms that may have changed: what they do
+// not admit is not announced any more.
+func (d *Dialogue) Revise(t *Terms) {
+	if d.live.State == None {
+		return
+	}
+	_, ok := d.admits(t, d.live)
+	if !ok || d.live.Mode == Passive && !t.PassivePorts.Contains(d.live.At.Port()) {
+		d.Withdraw("", nil)
+	} else if d.live.Mode == Active {
+		d.live.From = t.SourcePort
+	}
+}
+
+// Unread notes that one end says it has bytes of the other that were never seen here. It
+// may lie, so the dialogue goes on; but other bytes may have been read than will be seen.
+func (d *Dialogue) Unread(out []Decision) []Decision {
+	switch {
+	case !d.spoken:
+		return d.end("the client's first bytes were not read", out)
+	case d.phase == waiting:
+		return d.end("the greeting was not seen", out)
+	}
+	return d.distrust(bytesLost, out)
 }
 
 // LoseClient notes that bytes of the client went by unread: a PASV may have been among
@@ -160,7 +190,7 @@ func (d *Dialogue) Command(t *Terms, l ftp.Line, out []Decision) []Decision {
 		return d.first(c, out)
 	}
 	if why := unread(l, c); why != "" {
-		return d.unread(c, why, out)
+		return d.unread(t, c, why, l.Urgent, out)
 	}
 	k, flags, out := d.command(t, c, out)
 	return d.push(k, flags, out)
@@ -191,8 +221,11 @@ func unread(l ftp.Line, c ftp.Command) string {
 
 // unread takes from a command that is not acted on what it may take away, and gives
 // nothing for it.
-func (d *Dialogue) unread(c ftp.Command, why string, out []Decision) []Decision {
-	out = d.names(c, out)
+func (d *Dialogue) unread(t *Terms, c ftp.Command, why string, urgent bool, out []Decision) []Decision {
+	out = d.names(t, c, out)
+	if urgent {
+		out = d.distrust(urgentData, out)
+	}
 	if c.Verb.Announces() {
 		out = d.Withdraw("a new announcement", out)
 		out = append(out, Decision{Act: Refused, Reason: c.Verb.String() + " " + why})
@@ -201,12 +234,15 @@ func (d *Dialogue) unread(c ftp.Command, why string, out []Decision) []Decision 
 	case ftp.Abor, ftp.User, ftp.Rein, ftp.Quit:
 		out = d.Withdraw(c.Verb.String(), out)
 	}
+	if c.Verb == ftp.Mlst {
+		return d.push(mlst, 0, out)
+	}
 	return d.push(plain, 0, out)
 }
 
 // command acts on a whole command, and says what its reply will mean.
 func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (k kind, flags uint8, _ []Decision) {
-	out = d.names(c, out)
+	out = d.names(t, c, out)
 	switch c.Verb {
 	case ftp.User:
 		return user, 0, d.Withdraw("a new USER", out)
@@ -245,6 +281,8 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (k kind, fla
 			flags = optional // some servers answer all that is said beside a transfer at once
 		}
 		return k, flags, out
+	case ftp.Mlst:
+		return mlst, 0, out
 	case ftp.Site, ftp.Other:
 		if ftp.Announces(c.Arg) {
 			out = append(out, Decision{Act: Refused, Reason: "an announcement inside another command"})

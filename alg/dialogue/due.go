@@ -18,6 +18,7 @@ const (
 	quit     // QUIT beside a transfer
 	noop
 	stat
+	mlst
 	abor
 	empty // a line without a command
 )
@@ -40,7 +41,7 @@ const (
 
 // maxDue bounds the entries. A client that sends ahead further than this, commands of so
 // many kinds, is not followed any more.
-const maxDue = 48
+const maxDue = 20
 
 // due are the replies that are due, the oldest first. Replies come in the order of the
 // commands (RFC 959, section 5.4), but for what [due.find] says.

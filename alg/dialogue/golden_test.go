@@ -231,7 +231,7 @@ func parts(path string) (server, scenario string) {
 var (
 	notAdmitted = map[string]string{
 		"*/abor-unconnected":        "ABOR closes the pinhole, and the client connects after it to set the server free",
-		"*/facts":                   "no 229 is believed after MLST",
+		"*/facts":                   "no 229 is believed after the reply to MLST",
 		"*/passive":                 "EPSV 2 on an IPv4 connection is refused here, though servers answer it",
 		"*/passive6":                "EPSV 1 on an IPv6 connection likewise",
 		"*/pipelined-transfers":     "one announcement is live: a second PORT takes the place of the first",

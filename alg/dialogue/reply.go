@@ -57,8 +57,11 @@ func (d *Dialogue) greet(t *Terms, r ftp.Reply, whole bool, out []Decision) []De
 
 // final acts on a reply that ends what a command began.
 func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
-	k, isStale, asked := d.due.answer(r.Code)
 	announces := r.Code == 227 || r.Code == 229
+	if announces && d.due.has(mlst) { // it may be a part of what MLST is answered
+		out = d.listed(t, r.Code, out)
+	}
+	k, isStale, asked := d.due.answer(r.Code)
 	switch {
 	case r.Code == 234 && k != auth:
 		return d.end("a 234 that nobody asked for", out)
@@ -91,11 +94,11 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 		d.noMore = r.Completed()
 	case auth:
 		if r.Code == 234 {
-			out = d.secure(out)
+			out = d.secure(true, out)
 		}
 	case adat:
 		if r.Code == 235 {
-			out = d.secure(out)
+			out = d.secure(false, out)
 		}
 	case active:
 		switch {
@@ -106,6 +109,8 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 		}
 	case passive, extended:
 		out = d.answered(t, r, out)
+	case mlst:
+		out = d.listed(t, r.Code, out)
 	case transfer:
 		out = d.transferred(r, out)
 	case quit:
@@ -143,8 +148,8 @@ func (d *Dialogue) transferred(r ftp.Reply, out []Decision) []Decision {
 }
 
 // secure lets go of a dialogue that is encrypted from here on.
-func (d *Dialogue) secure(out []Decision) []Decision {
+func (d *Dialogue) secure(tls bool, out []Decision) []Decision {
 	out = d.Withdraw("AUTH was accepted", out)
 	d.phase = secured
-	return append(out, Decision{Act: Secured})
+	return append(out, Decision{Act: Secured, TLS: tls})
 }

@@ -131,6 +131,24 @@ func TestADialogueThatIsSuspendedOpensNothingByItself(t *testing.T) {
 	x.c("RETR x").opens(active)
 }
 
+func TestADialogueThatIsTakenUpAgainIsJudgedByTheRulesOfToday(t *testing.T) {
+	revised := func(x *script, change func(*dialogue.Rules)) *script {
+		change(x.terms.Rules)
+		x.d.Suspend()
+		x.d.Revise(&x.terms)
+		return x
+	}
+	announced := func() *script { return loggedIn(t).c(port).s(ok200) }
+	revised(announced(), func(*dialogue.Rules) {}).c("RETR x").opens(active)
+	revised(announced(), func(r *dialogue.Rules) { r.SourcePort = dialogue.Ports{} }).c("RETR x").opens("active 10.1.4.4:46197 from any")
+	revised(announced(), func(r *dialogue.Rules) { r.MinPort = 50000 }).c("RETR x").opensNothing()
+	revised(announced(), func(r *dialogue.Rules) { r.Modes = nil }).c("RETR x").opensNothing()
+
+	refused := func() *script { return loggedIn(t).c("PASV").s(ok227).c("RETR x").s("550 x").opensNothing() }
+	revised(refused(), func(*dialogue.Rules) {}).c("RETR y").opens(passive)
+	revised(refused(), func(r *dialogue.Rules) { r.PassivePorts = dialogue.Port(50001) }).c("RETR y").opensNothing()
+}
+
 func TestADialogueMayBeEndedFromOutside(t *testing.T) {
 	x := loggedIn(t).c("PASV").s(ok227).opens(passive)
 	x.heard(x.d.End("the policy changed", nil)).follows("close", "over: the policy changed").opensNothing().isOver()

@@ -26,6 +26,8 @@ func TestAuthScanner(t *testing.T) {
 		{strings.Repeat("\xff\xf1", 3000) + "AUTH", []int{6003}},
 		{"NOOP\x00AUTH", []int{8}},
 		{"AUT\n\rH", nil},
+		{"AU\xff\xfb\nTH TLS\r\nAUTH", []int{6, 16}},
+		{"NOOP\rAUTH", []int{8}},
 		{"SITE AUTH\r\n", nil},
 		{"AUTX TLS\r\nNOOP\r\n", nil},
 		{"NOOP\nAUTH", []int{8}},

@@ -109,6 +109,10 @@ func (s *Splitter) Shorten() {
 	}
 }
 
+// Begun returns what there is of the line that the splitter is in the middle of. ok is
+// false where that is not all of it.
+func (s *Splitter) Begun() (text []byte, ok bool) { return s.text, !s.long && !s.lost }
+
 // Held returns the bytes of memory that the splitter holds.
 func (s *Splitter) Held() int { return cap(s.text) }
 

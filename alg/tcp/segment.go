@@ -42,8 +42,9 @@ type Segment struct {
 	Flags    uint8
 	Payload  []byte
 
-	packet []byte // the IP packet without what the link layer padded it with
-	header int    // offset of the TCP header in packet
+	packet  []byte // the IP packet without what the link layer padded it with
+	header  int    // offset of the TCP header in packet
+	changed bool
 }
 
 // Has reports whether all of the flags are set.
@@ -175,6 +176,24 @@ func parseTCP(p []byte, at int, src, dst netip.Addr) (Segment, error) {
 		header:  at,
 	}, nil
 }
+
+// Urgent returns the number after the byte that is urgent (RFC 6093, section 2), of a
+// segment with URG.
+func (s *Segment) Urgent() uint32 {
+	return s.Seq + uint32(binary.BigEndian.Uint16(s.packet[s.header+18:]))
+}
+
+// ClearUrgent makes nothing of the segment urgent, so that its receiver reads every byte.
+// It writes to the packet the segment was parsed from.
+func (s *Segment) ClearUrgent() {
+	s.changed = true
+	s.Flags &^= URG
+	s.packet[s.header+13] &^= URG
+	binary.BigEndian.PutUint16(s.packet[s.header+18:], 0)
+}
+
+// Changed reports whether the packet is not any more what it was parsed from.
+func (s *Segment) Changed() bool { return s.changed }
 
 // Ends returns both ends of a TCP packet of which only the beginning is there, from its IP
 // header on.

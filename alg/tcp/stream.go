@@ -29,7 +29,7 @@ const (
 const (
 	// keep is how many bytes are remembered although the receiver has them: a line
 	// or two, so that a late rewrite of an announcement is still recognised.
-	keep = 128
+	keep = 64
 	// window is how far from the next byte a number may be that belongs to the connection.
 	window = 1 << 20
 )
@@ -182,16 +182,18 @@ func (s *Stream) Skip(to uint32) {
 
 // Ack notes that the receiver says it has everything before seq. It may have bytes that
 // were never seen here: with a queue that passes what it cannot hold, packets go by. Or it
-// lies: see [Stream.Gone].
-func (s *Stream) Ack(seq uint32) {
+// lies: see [Stream.Gone]. It reports whether it says so for the first time.
+func (s *Stream) Ack(seq uint32) (beyond bool) {
 	switch {
 	case Diff(seq, s.next) > 0:
 		if s.Near(seq) && !s.finished {
+			beyond = s.claimed == 0
 			s.claimed = seq
 		}
 	case Diff(seq, s.acked) > 0:
 		s.acked = seq
 	}
+	return beyond
 }
 
 // Gone reports whether the bytes before seq, which were not seen, will not come any more:
@@ -215,7 +217,7 @@ func (s *Stream) Expire(seq uint32) {
 // remembered.
 func (s *Stream) Trim() {
 	want := max(s.Unacked(), keep)
-	if len(s.past) <= want && cap(s.past) <= 2*want {
+	if len(s.past) <= want && cap(s.past) <= want {
 		return
 	}
 	s.forget(len(s.past) - want)

@@ -21,14 +21,14 @@ import (
 var programs = flag.String("programs", "some", "the combinations of FTP programs: "+
 	"some (every server with every client), all, or direct (all, without the daemon)")
 
-// ftpServer is one of the servers, and what an operator has to write for it.
-type ftpServer struct {
+// serverProgram is one of the servers, and what an operator has to write for it.
+type serverProgram struct {
 	name     string
 	start    func(context.Context, *lab.Lab) (*lab.Process, error)
 	settings string // of its [[server]]; empty: it needs none
 }
 
-var ftpServers = []ftpServer{
+var serverPrograms = []serverProgram{
 	{name: "vsftpd", start: func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
 		return l.StartVSFTPD(ctx, lab.VSFTPDOptions{})
 	}},
@@ -49,7 +49,7 @@ var ftpServers = []ftpServer{
 // combination is one server and one client in one way.
 type combination struct {
 	server string
-	client ftpClient
+	client clientProgram
 	mode   string     // active or passive
 	host   netip.Addr // of the server
 }
@@ -91,7 +91,7 @@ func contents() map[string][]byte {
 // gateway whose firewall admits no data connection by itself. Each gateway helps one
 // mode only, so that a client that falls back to the other fails.
 func TestPrograms(t *testing.T) {
-	for i, server := range ftpServers {
+	for i, server := range serverPrograms {
 		for _, mode := range []string{"active", "passive"} {
 			t.Run(server.name+" "+mode, func(t *testing.T) {
 				t.Parallel()
@@ -107,7 +107,7 @@ func TestPrograms(t *testing.T) {
 						}
 					}
 				}
-				for j, client := range ftpClients {
+				for j, client := range clientPrograms {
 					for _, host := range []netip.Addr{l.Server.IPv4, l.Server.IPv6} {
 						c := combination{server.name, client, mode, host}
 						if *programs == "some" && !c.chosen(i+j) {
@@ -128,7 +128,7 @@ func (c combination) chosen(i int) bool {
 	return c.mode == mode && c.host.Is6() == (i/2%2 == 1 && !c.client.only4)
 }
 
-func gatewayFor(t *testing.T, s ftpServer, mode string) *lab.Lab {
+func gatewayFor(t *testing.T, s serverProgram, mode string) *lab.Lab {
 	t.Helper()
 	if *programs == "direct" {
 		l := newLab(t)
@@ -137,7 +137,8 @@ func gatewayFor(t *testing.T, s ftpServer, mode string) *lab.Lab {
 		}
 		return l
 	}
-	config := fmt.Sprintf("[pinhole]\nmodes = [%q]\n", mode)
+	// Servers draw their passive ports at random, one in some thousands a denied one.
+	config := fmt.Sprintf("[pinhole]\nmodes = [%q]\ndeny_ports = []\n", mode)
 	if s.settings != "" {
 		config += fmt.Sprintf("[[server]]\naddresses = [\"10.2.5.5\", \"fd00:2:5::5\"]\n%s\n", s.settings)
 	}

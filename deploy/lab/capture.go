@@ -12,6 +12,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+	"golang.org/x/net/bpf"
 )
 
 // Packet is one captured Ethernet frame.
@@ -37,17 +38,51 @@ type Capture struct {
 // Capture starts to record on an interface: "eth0" of a host on one network,
 // "inside" or "outside" of the router and the gateway. Packets sent after it has
 // returned are recorded.
-func (h *Host) Capture(name string) (*Capture, error) {
+func (h *Host) Capture(name string) (*Capture, error) { return h.capture(name, nil) }
+
+// CaptureTCP is Capture of the TCP segments from or to one port alone, over IPv4.
+func (h *Host) CaptureTCP(name string, port uint16) (*Capture, error) {
+	filter, err := bpf.Assemble(tcpOf(port))
+	if err != nil {
+		return nil, fmt.Errorf("make a filter for port %d: %w", port, err)
+	}
+	return h.capture(name, filter)
+}
+
+func (h *Host) capture(name string, filter []bpf.RawInstruction) (*Capture, error) {
 	c := &Capture{Host: h, Interface: name, done: make(chan struct{})}
 	err := h.Do(func() (err error) {
 		c.handle, err = pcapgo.NewEthernetHandle(name)
-		return err
+		if err != nil || filter == nil {
+			return err
+		}
+		if err := c.handle.SetBPF(filter); err != nil {
+			return errors.Join(err, c.handle.Close())
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("capture on %s of %s: %w", name, h.Name, err)
 	}
 	go c.record()
 	return c, nil
+}
+
+// tcpOf is the filter "ip proto 6 and port", for Ethernet frames.
+func tcpOf(port uint16) []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: 12, Size: 2}, // type
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(layers.EthernetTypeIPv4), SkipTrue: 8},
+		bpf.LoadAbsolute{Off: 14 + 9, Size: 1}, // protocol
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(layers.IPProtocolTCP), SkipTrue: 6},
+		bpf.LoadMemShift{Off: 14}, // X: length of the IP header
+		bpf.LoadIndirect{Off: 14, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(port), SkipTrue: 2},
+		bpf.LoadIndirect{Off: 14 + 2, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(port), SkipTrue: 1},
+		bpf.RetConstant{Val: 1 << 18}, // all of it
+		bpf.RetConstant{Val: 0},
+	}
 }
 
 func (c *Capture) record() {

@@ -131,6 +131,9 @@ func TestMatrix(t *testing.T) {
 			if !ok || c.Result == "" || string(c.Result)[0] != want[i] || c.Detail == "" {
 				t.Errorf("%s, %s: %+v", r.Name, m.Firewalls[i].Name, c)
 			}
+			if strings.Contains(c.Detail, errSilent.Error()) {
+				t.Errorf("%s, %s: the attack was not played to its end: %s", r.Name, m.Firewalls[i].Name, c.Detail)
+			}
 			if r.Good(c) != (r.Attack == (want[i] == 'b')) {
 				t.Errorf("%s, %s: good is %v", r.Name, m.Firewalls[i].Name, r.Good(c))
 			}

@@ -78,12 +78,10 @@ type mimic struct {
 	from, to netip.AddrPort
 }
 
-func (s *scene) mimic(h *lab.Host, name string, from, to net.Addr) (*mimic, error) {
-	wire, err := h.Capture(name)
-	if err != nil {
-		return nil, err
-	}
-	return &mimic{h, wire, from.(*net.TCPAddr).AddrPort(), to.(*net.TCPAddr).AddrPort()}, nil
+func (s *scene) mimic(h *lab.Host, name string, from, to net.Addr) (m *mimic, err error) {
+	m = &mimic{host: h, from: from.(*net.TCPAddr).AddrPort(), to: to.(*net.TCPAddr).AddrPort()}
+	m.wire, err = h.CaptureTCP(name, s.control.Port())
+	return m, err
 }
 
 var errUnheard = errors.New("no segment was captured of the end that is to be mimicked")

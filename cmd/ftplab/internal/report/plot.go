@@ -41,7 +41,7 @@ func decades(firewalls []attack.Firewall) (low, high int) {
 }
 
 func (p plot) draw(firewalls []attack.Firewall) drawing {
-	line := 44
+	line := 50
 	if p.stacked {
 		line += lineHeight
 	}
