@@ -2,7 +2,9 @@ package dialogue
 
 import "github.com/ftpalg/ftpalg/alg/ftp"
 
-// Reply acts on a line of the server, and on the reply where the line completes one.
+// Reply acts on a line of the server, without its CR LF, and on the reply where the line
+// completes one. A multi-line reply is complete with the line of the same code and a space
+// (RFC 959, section 4.2); whatever stands before is text.
 func (d *Dialogue) Reply(t *Terms, l ftp.Line, out []Decision) []Decision {
 	if !d.Followed() {
 		return out
