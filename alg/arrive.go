@@ -42,6 +42,8 @@ func (w *Worker) packet(p *Packet) {
 		w.foreign(flow, d, &seg, p.ID)
 	case s.condemned && seg.Has(tcp.RST): // one of ours, which passes here on a single host
 		w.accept(p.ID, nil)
+	case !w.Policy.Loose && !s.path.has(d, p) && seg.Has(tcp.RST) && (p.In == 0 || p.In == loopback):
+		w.accept(p.ID, nil) // this host's own, to one of the ends
 	case !w.Policy.Loose && !s.path.has(d, p):
 		s.astray(p.ID)
 	case s.condemned:
@@ -102,7 +104,7 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 			w.accept(p.ID, nil)
 			return
 		}
-		w.handshaking.set(&s.life, w.now.UnixNano())
+		w.handshaking.set(&s.life, w.clock())
 	}
 	if !w.Policy.Loose && !s.path.has(fromClient, p) {
 		s.astray(p.ID)
@@ -249,7 +251,7 @@ func (s *session) begun(reason string) {
 
 // touch notes that the session is alive.
 func (s *session) touch() {
-	now := s.w.now.UnixNano()
+	now := s.w.clock()
 	switch {
 	case s.condemned, s.broken, s.life.list == &s.w.ending, !s.started:
 	case !s.talk.Followed() && !s.talk.Encrypted():
@@ -268,13 +270,13 @@ func (s *session) giveUp(reason string) {
 	switch {
 	case s.broken: // until no other SYN of the same handshake can come
 		s.vouch()
-		s.w.handshaking.set(&s.life, s.w.now.UnixNano())
+		s.w.handshaking.set(&s.life, s.w.clock())
 		return
 	case s.w.Policy.DenyTLS:
 		s.greeted = s.greeted || s.w.Limits.greet(s.client)
 		if s.greeted {
 			s.vouch()
-			s.w.loggingIn.set(&s.life, s.w.now.UnixNano()) // it makes room for others
+			s.w.loggingIn.set(&s.life, s.w.clock()) // it makes room for others
 			return
 		}
 	}
@@ -312,7 +314,7 @@ func (s *session) condemn(reason string) {
 	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.condemned = true
-	s.w.ending.set(&s.life, s.w.now.UnixNano())
+	s.w.ending.set(&s.life, s.w.clock())
 	s.release(true)
 }
 

@@ -110,7 +110,9 @@ func (w *Worker) tryAgain() {
 // out about pinholes, closing those that were used, vouching. It is called after the
 // verdicts of a Result were given.
 func (w *Worker) Settle(now time.Time) {
-	w.now = now
+	if !w.now.IsZero() {
+		w.now = now
+	}
 	for i := range w.pending {
 		switch p := &w.pending[i]; {
 		case p.look != nil:

@@ -77,7 +77,7 @@ func (s *session) openPinhole() {
 		s.w.pinholes[a.pinhole]++
 	}
 	a.stage, a.openedAt, a.stopped, a.inForce, a.looked = open, s.w.now, false, false, false
-	s.w.opened.set(&a.until, s.w.now.UnixNano())
+	s.w.opened.set(&a.until, s.w.clock())
 	s.change(Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: s.w.Policy.Timeout})
 	s.chat(s.pinholeEvent(PinholeOpen, ""))
 }
@@ -147,8 +147,8 @@ func (s *session) askUse(now time.Time) (news bool, err error) {
 		return false, nil
 	}
 	unused, err := s.w.Pinholes.Unused(a.pinhole)
-	if err != nil || unused {
-		return false, err
+	if err != nil || unused || now.Sub(a.openedAt) >= s.w.Policy.Timeout {
+		return false, err // one that is gone after its time was not used for all that is known
 	}
 	a.stop(now)
 	a.stage, s.chatter = used, chatter{}

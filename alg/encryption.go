@@ -17,9 +17,9 @@ type encryption struct {
 
 const (
 	// admittedFor is how long a range stays admitted without another word.
-	admittedFor = 60 * time.Second
+	admittedFor = 15 * time.Second
 	// admittedAnew is how often it is admitted anew while the control connection lives.
-	admittedAnew = 20 * time.Second
+	admittedAnew = 5 * time.Second
 )
 
 // proving reports whether both sides have still to show that they speak TLS.
@@ -94,7 +94,7 @@ func (s *session) admit(first bool) {
 	if first {
 		s.w.ranges[r]++
 	}
-	s.w.admitted.set(&s.encryption.anew, s.w.now.UnixNano())
+	s.w.admitted.set(&s.encryption.anew, s.w.clock())
 	s.change(Op{Kind: OpAdmit, Range: r, Timeout: admittedFor})
 }
 
@@ -111,7 +111,7 @@ func (s *session) admitAnew() {
 			e.id = id
 		}
 	}
-	s.w.idle.set(&s.life, s.w.now.UnixNano())
+	s.w.idle.set(&s.life, s.w.clock())
 	s.admit(false)
 }
 

@@ -20,6 +20,8 @@ const (
 	// share is how many bytes of one side may pass without an acknowledgement. They are
 	// all remembered; who would send more waits.
 	share = 64 << 10
+	// oneSegment is what is remembered of a session in any case.
+	oneSegment = 1500
 	// watchFrom is how many have passed when pure acknowledgements are diverted too.
 	watchFrom = 8 << 10
 	watchFor  = time.Minute

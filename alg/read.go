@@ -154,14 +154,14 @@ func (s *session) finish() {
 	s.decide(s.talk.Withdraw("FIN", nil))
 	s.talk.End("FIN", nil)
 	s.vouch()
-	s.w.ending.set(&s.life, s.w.now.UnixNano())
+	s.w.ending.set(&s.life, s.w.clock())
 }
 
 // mayTake reports whether more bytes may pass, which have to be remembered until they are
 // acknowledged. Pure acknowledgements are diverted only where so much waits for them.
 func (s *session) mayTake(stream *tcp.Stream, n int) bool {
 	unacked := stream.Unacked() + n
-	if now := s.w.now.UnixNano(); unacked > watchFrom && now > s.watched {
+	if now := s.w.clock(); unacked > watchFrom && now > s.watched {
 		s.watched = now + int64(watchFor/2)
 		s.change(Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
 	}
@@ -176,14 +176,21 @@ func (s *session) take(d side, seg *tcp.Segment, fresh []byte) (changed bool) {
 		arrived = s.deny(fresh)
 	}
 	stream := &s.conn.Streams[d]
+	came := arrived
 	if arrived == nil {
+		came = fresh
 		stream.Take(fresh, nil)
-		s.read(d, fresh, fresh)
-		return false
+	} else {
+		stream.Take(arrived, fresh)
 	}
-	stream.Take(arrived, fresh)
-	s.read(d, arrived, fresh)
-	return true
+	s.read(d, came, fresh)
+	if s.w.Limits.crowded(s.client) {
+		s.text[d].Shorten()
+		if len(fresh) > oneSegment { // it had to pass; sent again it is dropped
+			stream.Forget()
+		}
+	}
+	return arrived != nil
 }
 
 // refused is the letter that makes AUTH a command that servers refuse.
@@ -219,13 +226,12 @@ func (s *session) read(d side, b, sent []byte) {
 		end = dialogue.ServersEnd
 	}
 	terms := s.terms()
-	urgent := d == fromClient && s.urgent
 	for len(b) > 0 && !s.gone && s.talk.Followed() {
-		if urgent {
-			s.text[d].Urgent()
+		if d == fromClient && s.urgent {
 			at := s.conn.Streams[d].Next() - uint32(len(b)) // where the line goes on
-			urgent = tcp.Diff(at, s.urgentTo) <= 0
-			s.urgent = urgent
+			if s.urgent = tcp.Diff(at, s.urgentTo) <= 0; s.urgent {
+				s.text[d].Urgent()
+			}
 		}
 		line, n, whole := s.text[d].Next(b, end)
 		s.tellDenied(b[:n], sent[:n])
@@ -287,7 +293,7 @@ func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
 		return
 	}
 	s.w.stats.Held++
-	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: s.w.now.UnixNano()})
+	s.conn.Hold(tcp.Waiting{ID: id, Side: d, Packet: slices.Clone(seg.Packet()), Since: s.w.clock()})
 	if !s.holds {
 		s.holds = true
 		s.w.holding = append(s.w.holding, s)
@@ -313,7 +319,7 @@ func (s *session) retry() {
 // expire drops what has waited in vain: TCP sends it again.
 func (s *session) expire() {
 	for {
-		h, ok := s.conn.Expired(s.w.now.Add(-heldTime).UnixNano())
+		h, ok := s.conn.Expired(s.w.clock() - int64(heldTime))
 		if !ok {
 			break
 		}

@@ -24,7 +24,7 @@ func (w *Worker) takeUp(flow Flow, d side, seg *tcp.Segment, p *Packet) *session
 	s.conn.TakeUp(numbers[d], numbers[d.Other()])
 	s.text[fromServer].Lose()
 	s.vouched = true
-	w.handshaking.set(&s.life, w.now.UnixNano()) // until something is proven
+	w.handshaking.set(&s.life, w.clock()) // until something is proven
 	return s
 }
 

@@ -13,7 +13,7 @@ type timers struct {
 
 // timer is one entry. It lies in the session it belongs to, and in one list at most.
 type timer struct {
-	due        int64 // nanoseconds since the epoch
+	due        int64 // by the worker's clock
 	list       *timers
 	prev, next *timer
 	session    *session

@@ -75,6 +75,7 @@ type Worker struct {
 	opened                               timers // pinholes
 	admitted                             timers // ranges that are to be admitted anew
 
+	began   time.Time // the first call
 	now     time.Time
 	res     Result
 	changes []change
@@ -103,9 +104,9 @@ func NewWorker(c WorkerConfig) *Worker {
 		idle:         timers{delay: normally},
 		ending:       timers{delay: ending},
 		calm:         timers{delay: quiet},
-		// The kernel's own time-out is exact, but cannot be told from a use: a tick
+		// The kernel's own time-out is exact, but cannot be told from a use: some ticks
 		// earlier the pinhole is taken away while it can still be asked about.
-		opened:   timers{delay: max(c.Policy.Timeout-tick, tick)},
+		opened:   timers{delay: max(c.Policy.Timeout-3*tick, tick)},
 		admitted: timers{delay: admittedAnew},
 	}
 }
@@ -136,7 +137,7 @@ func (w *Worker) Batch(now time.Time, packets []Packet) Result {
 // Tick does what has fallen due. It wants to be called about every 100 ms.
 func (w *Worker) Tick(now time.Time) Result {
 	w.begin(now)
-	at := now.UnixNano()
+	at := w.clock()
 	for s := w.opened.due(at); s != nil; s = w.opened.due(at) {
 		if s.announced.until.stop(); !s.noteUse() {
 			s.decide(s.talk.Withdraw("timeout", nil))
@@ -171,14 +172,22 @@ func (w *Worker) Stop(now time.Time) Result {
 		s.forget("ftpalg stops")
 	}
 	w.leave()
+	w.holding = nil
 	w.commit()
 	return w.res
 }
 
 func (w *Worker) begin(now time.Time) {
+	if w.now.IsZero() {
+		w.began = now
+	}
 	w.now = now
 	w.res.Verdicts, w.res.Inject = w.res.Verdicts[:0], w.res.Inject[:0]
 }
+
+// clock is the time since the first call, from a moment on, in nanoseconds. It is
+// measured by the monotonic clock where there is one: that of the wall may be set.
+func (w *Worker) clock() int64 { return int64(time.Hour) + int64(w.now.Sub(w.began)) }
 
 func (w *Worker) accept(id uint32, data []byte) {
 	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Data: data})

@@ -120,15 +120,7 @@ func (d *Dialogue) Revise(t *Terms) {
 
 // Unread notes that one end says it has bytes of the other that were never seen here. It
 // may lie, so the dialogue goes on; but other bytes may have been read than will be seen.
-func (d *Dialogue) Unread(out []Decision) []Decision {
-	switch {
-	case !d.spoken:
-		return d.end("the client's first bytes were not read", out)
-	case d.phase == waiting:
-		return d.end("the greeting was not seen", out)
-	}
-	return d.distrust(bytesLost, out)
-}
+func (d *Dialogue) Unread(out []Decision) []Decision { return d.distrust(bytesLost, out) }
 
 // LoseClient notes that bytes of the client went by unread: a PASV may have been among
 // them, or what makes a server write names that look like replies.

@@ -213,6 +213,10 @@ func (s *Stream) Expire(seq uint32) {
 	}
 }
 
+// Forget gives back all memory of what passed. What the receiver has not acknowledged is
+// Forgotten when it comes again.
+func (s *Stream) Forget() { s.past, s.sent = nil, nil }
+
 // Trim gives back memory of bytes that the receiver has, but for the few that are always
 // remembered.
 func (s *Stream) Trim() {
@@ -299,8 +303,8 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 		return ErrEncoding
 	}
 	next, acked := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
-	if unacked := Diff(next, acked); unacked < 0 || uint64(unacked) > n {
-		return ErrEncoding // what the receiver may not have is remembered
+	if Diff(next, acked) < 0 {
+		return ErrEncoding
 	}
 	*s = Stream{next: next, acked: acked, finished: b[8] == 1, past: bytes.Clone(past[:n])}
 	if n > 0 && uint64(len(past)) == 2*n {

@@ -78,6 +78,33 @@ func TestMemoryOfAStream(t *testing.T) {
 	}
 }
 
+// Where memory is short, what is not remembered and nobody has does not pass again.
+func TestAStreamThatForgets(t *testing.T) {
+	var s Stream
+	s.Start(100)
+	s.upTo("USER u\r\n", true)
+	s.Take([]byte("AUTH"), []byte("AUTX"))
+	s.Forget()
+	for _, again := range []*Stream{&s, written(t, &s)} {
+		if again.Held() != 0 || again.Next() != 112 || again.Unacked() != 4 {
+			t.Errorf("%d held, next %d, %d not acknowledged", again.Held(), again.Next(), again.Unacked())
+		}
+		for seq, want := range map[uint32]Place{100: Old, 104: Old, 105: Forgotten, 108: Forgotten, 111: Forgotten, 112: Fresh} {
+			if _, place := again.Place(seq, []byte("XXXX")); place != want {
+				t.Errorf("at %d: %d, want %d", seq, place, want)
+			}
+		}
+		again.Ack(112)
+		if _, place := again.Place(108, []byte("XXXX")); place != Old {
+			t.Errorf("what the receiver has: %d", place)
+		}
+		again.upTo("abc", false)
+		if _, place := again.Place(112, []byte("abX")); place != Conflict {
+			t.Errorf("what came after it: %d", place)
+		}
+	}
+}
+
 // A short memory grows to the byte.
 func TestMemoryOfAnIdleStream(t *testing.T) {
 	var s Stream
