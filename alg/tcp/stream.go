@@ -303,7 +303,7 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 		return ErrEncoding
 	}
 	next, acked := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
-	if Diff(next, acked) < 0 {
+	if unacked := Diff(next, acked); unacked < 0 || unacked > window {
 		return ErrEncoding
 	}
 	*s = Stream{next: next, acked: acked, finished: b[8] == 1, past: bytes.Clone(past[:n])}
