@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/daemon"
@@ -66,7 +67,13 @@ func rules() *cobra.Command {
 			c.PrintErrf("ftpalg: the kernel could not be asked (%v): these are the rules for one that can do everything\n", err)
 			caps = nft.Caps{Owner: true, Persist: true, Queue: true, InnerHeader: true, Destroy: true}
 		}
-		_, err = fmt.Fprint(c.OutOrStdout(), nft.Text(conf.Table, caps))
+		accept := nft.AnchorText(conf.Anchor.Table, conf.Anchor.Chains, conf.Table.Tag)
+		if conf.Anchor.Insert {
+			accept = "\n# in your chains, put back when you load them anew:\n" + accept
+		} else {
+			accept = "\n# what your chains need:\n# " + strings.ReplaceAll(strings.TrimSpace(accept), "\n", "\n# ") + "\n"
+		}
+		_, err = fmt.Fprint(c.OutOrStdout(), nft.Text(conf.Table, caps), accept)
 		return err
 	})
 }

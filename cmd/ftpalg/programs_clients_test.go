@@ -27,8 +27,6 @@ func (c clientProgram) lacks(asked combination) string {
 		return c.name + " knows IPv4 addresses alone"
 	case c.name == lftpAsync && asked.server == "pyftpdlib" && asked.mode == "active":
 		return "pyftpdlib answers the RETR behind a PORT before the PORT, and lftp takes each reply for the other's"
-	case c.name == "ncftp" && asked.mode == "passive" && *programs != "direct":
-		return "ncftp asks MLST before PASV, and the gateway believes no 227 after MLST, not even after one that was refused"
 	}
 	return ""
 }

@@ -33,18 +33,21 @@ var serverPrograms = []serverProgram{
 		return l.StartVSFTPD(ctx, lab.VSFTPDOptions{})
 	}},
 	{name: "proftpd", start: func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
-		return l.StartProFTPD(ctx, lab.ProFTPDOptions{})
-	}},
+		return l.StartProFTPD(ctx, lab.ProFTPDOptions{Directives: []string{"PassivePorts 50000 50100"}})
+	}, settings: bounded},
 	{name: "proftpd-any-port", start: func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
-		return l.StartProFTPD(ctx, lab.ProFTPDOptions{AnyPort: true})
-	}, settings: "source_port = 0"},
+		return l.StartProFTPD(ctx, lab.ProFTPDOptions{AnyPort: true, Directives: []string{"PassivePorts 50000 50100"}})
+	}, settings: "source_port = 0\n" + bounded},
 	{name: "pure-ftpd", start: func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
-		return l.StartPureFTPD(ctx, lab.PureFTPDOptions{})
-	}, settings: `source_port = "1-1023"`},
+		return l.StartPureFTPD(ctx, lab.PureFTPDOptions{Args: []string{"--passiveportrange", "50000:50100"}})
+	}, settings: "source_port = \"1-1023\"\n" + bounded},
 	{name: "pyftpdlib", start: func(ctx context.Context, l *lab.Lab) (*lab.Process, error) {
-		return l.StartPyFTPdlib(ctx, lab.PyFTPdlibOptions{})
-	}, settings: "source_port = 0\nopen_on = \"port\""},
+		return l.StartPyFTPdlib(ctx, lab.PyFTPdlibOptions{PassiveFirst: 50000, PassiveLast: 50100})
+	}, settings: "source_port = 0\nopen_on = \"port\"\n" + bounded},
 }
+
+// bounded lets clients ask MLST in passive mode, as ncftp does before each PASV.
+const bounded = `passive_ports = "50000-50100"`
 
 // combination is one server and one client in one way.
 type combination struct {

@@ -18,6 +18,8 @@ const pyftpdlibDir = "/usr/lib/python3/dist-packages/pyftpdlib"
 type PyFTPdlibOptions struct {
 	Host *Host  // nil: the server
 	Port uint16 // 0: 21
+
+	PassiveFirst, PassiveLast uint16 // ports of passive data connections; 0: any
 }
 
 // StartPyFTPdlib starts a server of python's pyftpdlib as StartVSFTPD does vsftpd.
@@ -28,6 +30,7 @@ func (l *Lab) StartPyFTPdlib(ctx context.Context, o PyFTPdlibOptions) (*Process,
 	}
 	// Debian's python, not one that somebody put in /usr/local.
 	c := host.Command(context.WithoutCancel(ctx), "/usr/bin/python3", "-c", pyftpdlibScript,
-		strconv.Itoa(int(port)), User, Password, ServerFiles, strconv.Itoa(ftpUID))
+		strconv.Itoa(int(port)), User, Password, ServerFiles, strconv.Itoa(ftpUID),
+		strconv.Itoa(int(o.PassiveFirst)), strconv.Itoa(int(o.PassiveLast)))
 	return l.serve(ctx, c, "pyftpdlib", port)
 }
