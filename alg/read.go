@@ -116,8 +116,7 @@ func (s *session) place(d side, seg *tcp.Segment, id uint32) {
 		return
 	}
 	if len(fresh) > 0 && !s.mayTake(stream, len(fresh)) {
-		s.w.stats.Unheld++ // it is sent again, and by then more will have been acknowledged
-		s.w.drop(id)
+		s.hold(d, seg, id) // until more has been acknowledged
 		return
 	}
 	changed := stream.Restore(seg.Seq, seg.Payload[:len(seg.Payload)-len(fresh)])
@@ -310,9 +309,13 @@ func (s *session) retry() {
 		if !ok {
 			return
 		}
+		waited, _ := s.conn.Waiting()
 		s.unhold(h)
 		seg, _ := tcp.Parse(h.Packet)
 		s.place(h.Side, &seg, h.ID)
+		if waits, _ := s.conn.Waiting(); waits > waited {
+			return // it waits for an acknowledgement still
+		}
 	}
 }
 

@@ -62,13 +62,13 @@ func (d *Dialogue) ask(t *Terms, c ftp.Command, out []Decision) (k kind, flags u
 
 // answered acts on the reply to the live PASV or EPSV. The client connects before it
 // sends the transfer command, so the announcement is open at once.
-func (d *Dialogue) answered(t *Terms, k kind, r ftp.Reply, out []Decision) []Decision {
+func (d *Dialogue) answered(t *Terms, r ftp.Reply, out []Decision) []Decision {
 	var at netip.AddrPort
 	var err error
 	switch {
-	case k == passive && r.Code == 227:
+	case r.Code == 227:
 		at, err = ftp.ParsePasv(r.Text)
-	case k == extended && r.Code == 229:
+	case r.Code == 229:
 		var port uint16
 		port, err = ftp.ParseEpsv(r.Text)
 		at = netip.AddrPortFrom(t.Server, port)

@@ -88,6 +88,20 @@ func (d *Dialogue) UnmarshalBinary(b []byte) error {
 		}
 		n.live.At = at
 	}
+	if !n.sound() {
+		return ftp.ErrEncoding
+	}
 	*d = n
 	return nil
+}
+
+// sound reports whether what is noted beside the live announcement can be so.
+func (d *Dialogue) sound() bool {
+	switch d.live.State {
+	case None:
+		return !d.wanted && !d.came
+	case Opened:
+		return d.Followed() && !d.wanted
+	}
+	return d.Followed() && !d.came
 }

@@ -1,6 +1,9 @@
 package dialogue
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Act is what is to be done, or told, because of a line.
 type Act uint8
@@ -26,6 +29,17 @@ const (
 	Over
 )
 
+// String says the act in a word or two, as in "open" and "under way".
+func (a Act) String() string {
+	names := [...]string{
+		"began", "announced", "open", "under way", "close", "refused", "doubted", "secured", "over",
+	}
+	if int(a) < len(names) {
+		return names[a]
+	}
+	return fmt.Sprintf("act %d", uint8(a))
+}
+
 // Decision is one thing that follows from a line.
 type Decision struct {
 	Act          Act
@@ -45,6 +59,36 @@ type Announcement struct {
 	At    netip.AddrPort // who waits, at the address where the other end connects
 	From  Ports          // source ports of the end that connects
 	State State
+}
+
+// String returns "active 10.1.4.4:46197 from 20" or "passive 10.2.5.5:50000", and nothing
+// for an announcement that is none.
+func (a Announcement) String() string {
+	switch {
+	case !a.At.IsValid():
+		return ""
+	case a.Mode == Passive && a.From.Any():
+		return fmt.Sprintf("%v %v", a.Mode, a.At)
+	}
+	return fmt.Sprintf("%v %v from %v", a.Mode, a.At, a.From)
+}
+
+// String says the decision in a line, as in "close passive 10.2.5.5:50000: time".
+func (d Decision) String() string {
+	s := d.Act.String()
+	if a := d.Announcement.String(); a != "" {
+		s += " " + a
+	}
+	if d.Standing {
+		s += ", standing"
+	}
+	if d.Reason != "" {
+		s += ": " + d.Reason
+	}
+	if d.Violation {
+		s += " (violation)"
+	}
+	return s
 }
 
 // State is how far an announcement has come.

@@ -16,7 +16,11 @@ const (
 	over    // not FTP, or not followed any more
 )
 
-// Dialogue is what client and server of one control connection have said and agreed.
+// Dialogue is what client and server of one control connection have said and agreed. The
+// zero value is one in which nothing has been said.
+//
+// Its methods that take a list of decisions return it with what follows appended; a list
+// that is used again costs no memory.
 type Dialogue struct {
 	phase    phase
 	loggedIn bool
@@ -45,7 +49,8 @@ func (d *Dialogue) LoggedIn() bool { return d.loggedIn }
 // Greeted reports whether the server has greeted, and the dialogue is followed.
 func (d *Dialogue) Greeted() bool { return d.phase == talking }
 
-// Followed reports whether lines still mean anything.
+// Followed reports whether lines still mean anything: the dialogue is neither encrypted nor
+// over.
 func (d *Dialogue) Followed() bool { return d.phase <= talking }
 
 // Encrypted reports whether AUTH was accepted.
@@ -66,7 +71,7 @@ func (d *Dialogue) settled() bool {
 	return d.phase == talking && d.loggedIn && !d.due.has(user) && !d.due.has(rein) && !d.due.has(auth)
 }
 
-// Live returns the announcement that is live; its State is None where there is none.
+// Live returns the announcement that is live; its State is [None] where there is none.
 func (d *Dialogue) Live() Announcement { return d.live }
 
 // State returns "greeting", "dialogue", "encrypted" or "unhelped".
@@ -74,7 +79,8 @@ func (d *Dialogue) State() string {
 	return [...]string{"greeting", "dialogue", "encrypted", "unhelped"}[d.phase]
 }
 
-// Came notes that the announced connection has come: it will not be admitted again.
+// Came notes that the announced connection has come. It is admitted once: after this the
+// announcement serves no other transfer.
 func (d *Dialogue) Came() {
 	if d.live.State == Opened {
 		d.came = true
@@ -83,7 +89,8 @@ func (d *Dialogue) Came() {
 	}
 }
 
-// Withdraw ends the live announcement, whatever its state.
+// Withdraw ends the live announcement, whatever its state, for a reason that lies outside
+// of the dialogue: its time is up, for example.
 func (d *Dialogue) Withdraw(reason string, out []Decision) []Decision {
 	d.due.settle()
 	return d.close(reason, false, out)
@@ -159,7 +166,8 @@ func (d *Dialogue) end(reason string, out []Decision) []Decision {
 	return append(out, Decision{Act: Over, Reason: reason})
 }
 
-// Command acts on a line of the client.
+// Command acts on a line of the client, without its LF. Every line must be a command of
+// FTP, known by its name: the first other one ends help. An empty line is none.
 func (d *Dialogue) Command(t *Terms, l ftp.Line, out []Decision) []Decision {
 	if !d.Followed() {
 		return out
@@ -243,7 +251,7 @@ func (d *Dialogue) command(t *Terms, c ftp.Command, out []Decision) (k kind, fla
 	case ftp.Rein:
 		return rein, 0, d.Withdraw("REIN", out)
 	case ftp.Quit:
-		if d.due.uses() { // it comes to its end (RFC 959, section 4.1.1)
+		if d.due.ahead() { // sent in one go with it: it comes to its end (RFC 959, section 4.1.1)
 			return quit, 0, out
 		}
 		return plain, 0, d.Withdraw("QUIT", out)

@@ -207,6 +207,17 @@ func (d *due) uses() bool {
 	return false
 }
 
+// ahead reports whether a transfer command that uses the live announcement was sent ahead:
+// the server has not come to it yet.
+func (d *due) ahead() bool {
+	for i, e := range d.entries[:d.n] {
+		if e.kind == transfer && e.flags&stale == 0 {
+			return i > 0
+		}
+	}
+	return false
+}
+
 // beside reports whether a transfer is under way.
 func (d *due) beside() bool {
 	for _, e := range d.entries[:d.n] {

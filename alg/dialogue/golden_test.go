@@ -130,7 +130,7 @@ func (r recording) play(t testing.TB, terms dialogue.Terms) (transcript string, 
 		if len(said) > 0 {
 			fmt.Fprintln(&out, e)
 			for _, x := range said {
-				fmt.Fprintf(&out, "\t%s\n", words(x))
+				fmt.Fprintf(&out, "\t%v\n", x)
 			}
 		}
 	}
@@ -153,33 +153,6 @@ func feed(s *dialogue.Splitter, client bool, text string, said []dialogue.Decisi
 		}
 	}
 	return said
-}
-
-var acts = map[dialogue.Act]string{
-	dialogue.Began: "began", dialogue.Announced: "announced", dialogue.Open: "open", dialogue.Underway: "under way",
-	dialogue.Close: "close", dialogue.Refused: "refused", dialogue.Doubted: "doubted", dialogue.Secured: "secured",
-	dialogue.Over: "over",
-}
-
-// words says a decision in a line.
-func words(x dialogue.Decision) string {
-	s := acts[x.Act]
-	if a := x.Announcement; a.At.IsValid() {
-		s += fmt.Sprintf(" %v %v", a.Mode, a.At)
-		if a.Mode == dialogue.Active {
-			s += fmt.Sprintf(" from %v", a.From)
-		}
-	}
-	if x.Standing {
-		s += ", standing"
-	}
-	if x.Reason != "" {
-		s += ": " + x.Reason
-	}
-	if x.Violation {
-		s += " (violation)"
-	}
-	return s
 }
 
 // Each recorded dialogue gives the decisions of the golden file beside it.
@@ -231,7 +204,7 @@ func parts(path string) (server, scenario string) {
 var (
 	notAdmitted = map[string]string{
 		"*/abor-unconnected":        "ABOR closes the pinhole, and the client connects after it to set the server free",
-		"*/facts":                   "no 229 is believed after MLST",
+		"*/facts":                   "no 229 is believed after the reply to MLST",
 		"*/passive":                 "EPSV 2 on an IPv4 connection is refused here, though servers answer it",
 		"*/passive6":                "EPSV 1 on an IPv6 connection likewise",
 		"*/pipelined-transfers":     "one announcement is live: a second PORT takes the place of the first",

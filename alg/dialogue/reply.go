@@ -2,7 +2,9 @@ package dialogue
 
 import "github.com/ftpalg/ftpalg/alg/ftp"
 
-// Reply acts on a line of the server, and on the reply where the line completes one.
+// Reply acts on a line of the server, without its CR LF, and on the reply where the line
+// completes one. A multi-line reply is complete with the line of the same code and a space
+// (RFC 959, section 4.2); whatever stands before is text.
 func (d *Dialogue) Reply(t *Terms, l ftp.Line, out []Decision) []Decision {
 	if !d.Followed() {
 		return out
@@ -68,6 +70,7 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 	case announces && !(k == passive && r.Code == 227 || k == extended && r.Code == 229):
 		out = append(out, Decision{Act: Refused, Reason: "an announcement that was not asked for"})
 		out = d.distrust(unasked, out)
+		k = plain // and it answers nothing
 	case !asked:
 		return d.distrust(surplus, out)
 	}
@@ -107,7 +110,7 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 			d.live.State = Accepted
 		}
 	case passive, extended:
-		out = d.answered(t, k, r, out)
+		out = d.answered(t, r, out)
 	case mlst:
 		out = d.listed(t, r.Code, out)
 	case transfer:

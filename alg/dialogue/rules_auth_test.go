@@ -55,9 +55,9 @@ func TestA234ThatNobodyAskedForEndsHelp(t *testing.T) {
 }
 
 // takenUp is a dialogue that was taken up after a crash.
-func takenUp(t *testing.T) *script {
+func takenUp(t *testing.T, change ...func(*dialogue.Rules)) *script {
 	t.Helper()
-	x := talk(t)
+	x := talk(t, change...)
 	x.d = dialogue.TakenUp()
 	return x
 }
@@ -67,6 +67,7 @@ func TestTakenUpAfterACrashOneCommandAndItsReplyComeFirst(t *testing.T) {
 	takenUp(t).c("NOOP", port, "RETR x").opensNothing()          // no reply yet
 	takenUp(t).c("NOOP").s("200 ok").follows("began").c(port).s(ok200).c("RETR x").opens(active)
 	takenUp(t).c("NOOP", port).s("200 ok").follows("began").c("RETR x").opens(active)
+	takenUp(t, func(r *dialogue.Rules) { r.OpenOnPort = true }).c("NOOP", port).opensNothing()
 	takenUp(t).s("226 done").c(port, "RETR x").opensNothing() // the end of what was before
 }
 
@@ -128,6 +129,24 @@ func TestADialogueThatIsSuspendedOpensNothingByItself(t *testing.T) {
 	x = loggedIn(t).c(port).s(ok200)
 	x.d.Suspend()
 	x.c("RETR x").opens(active)
+}
+
+func TestADialogueThatIsTakenUpAgainIsJudgedByTheRulesOfToday(t *testing.T) {
+	revised := func(x *script, change func(*dialogue.Rules)) *script {
+		change(x.terms.Rules)
+		x.d.Suspend()
+		x.d.Revise(&x.terms)
+		return x
+	}
+	announced := func() *script { return loggedIn(t).c(port).s(ok200) }
+	revised(announced(), func(*dialogue.Rules) {}).c("RETR x").opens(active)
+	revised(announced(), func(r *dialogue.Rules) { r.SourcePort = dialogue.Ports{} }).c("RETR x").opens("active 10.1.4.4:46197 from any")
+	revised(announced(), func(r *dialogue.Rules) { r.MinPort = 50000 }).c("RETR x").opensNothing()
+	revised(announced(), func(r *dialogue.Rules) { r.Modes = nil }).c("RETR x").opensNothing()
+
+	refused := func() *script { return loggedIn(t).c("PASV").s(ok227).c("RETR x").s("550 x").opensNothing() }
+	revised(refused(), func(*dialogue.Rules) {}).c("RETR y").opens(passive)
+	revised(refused(), func(r *dialogue.Rules) { r.PassivePorts = dialogue.Port(50001) }).c("RETR y").opensNothing()
 }
 
 func TestADialogueMayBeEndedFromOutside(t *testing.T) {

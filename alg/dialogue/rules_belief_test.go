@@ -23,26 +23,30 @@ func TestANameInSTATAnswersNoPASV(t *testing.T) {
 	x.s("213 End of status", ok227).opensNothing()
 }
 
-func TestMLSTEndsBelief(t *testing.T) {
-	loggedIn(t).c("MLST x").s("250-x", " type=file; x", "250 end").follows("doubted: MLST").isDoubted("MLST")
-	loggedIn(t).c("MLST").s("550 x: No such file or directory").isDoubted("MLST")
-	loggedIn(t).c("PASV").s(ok227).opens(passive).c("MLST x").opensNothing().isDoubted("MLST")
-	loggedIn(t).c("MLST x", "PASV").s(ok227).opensNothing().isDoubted("MLST")
-	loggedIn(t).c("PASV").s(ok227).c("MLSD").s("150 here", "226 done").isHelped() // by a data connection
+func TestTheReplyToMLSTEndsBelief(t *testing.T) {
+	for _, reply := range [][]string{{"250-x", " type=file; x", "250 end"}, {"550 'x' cannot be listed"}, {"501 x"}} {
+		x := loggedIn(t).c("MLST x").saysNothing().s(reply...).follows("doubted: MLST").isDoubted("MLST")
+		x.c("MLST x").s("250 x").saysNothing()
+	}
+	loggedIn(t).c("MLST q", "PASV").s("250-x", " type=file; a", "250 x", ok227).opensNothing()
+	loggedIn(t).c("MLST q", "PASV").s(ok227).opensNothing() // it may be a part of the name
+	loggedIn(t).c("PASV").s(ok227).opens(passive).c("MLST x").follows("close", "doubted").opensNothing()
+
+	loggedIn(t).c("PASV").s(ok227).c("MLSD").s("150 here", "226 done").isHelped() // its names go another way
 }
 
-// ncftp sends MLST before each PASV, also to servers that do not know it.
-func TestMLSTThatTheServerDoesNotKnowEndsNoBelief(t *testing.T) {
-	loggedIn(t).c("MLST x").s("500 Unknown command.").isHelped()
-	loggedIn(t).c("MLST x").s("502 Command not implemented.").isHelped()
+// ncftp asks so before each transfer.
+func TestTheReplyOfAServerThatDoesNotKnowMLSTHasNoNameInIt(t *testing.T) {
+	loggedIn(t).c("MLST x").s("500 Unknown command").isHelped()
+	loggedIn(t).c("MLST x").s("502 not here").isHelped()
 }
 
-// No 227 can lead to anything but the ports on which the server waits for data.
-func TestMLSTEndsNoBeliefWherePassivePortsBoundIt(t *testing.T) {
-	x := loggedIn(t)
-	x.terms.Rules = rules()
-	x.terms.PassivePorts = dialogue.Ports{First: 46000, Last: 47000}
-	x.c("MLST x").s("250-x", " type=file; x", "250 end").c("PASV").s(ok227).opens(passive)
+// Then no 227 can lead to anything but the ports on which the server waits for data.
+func TestMLSTEndsNoBeliefWhereTheServerHasPassivePorts(t *testing.T) {
+	some := func(r *dialogue.Rules) { r.PassivePorts = dialogue.Ports{First: 50000, Last: 50100} }
+	loggedIn(t, some).c("MLST x").s("250-x", " type=file; x", "250 end").isHelped()
+	loggedIn(t, some).c("PASV").s(ok227).opens(passive).c("MLST x").s("250 x").isHelped()
+	loggedIn(t, some).c("STAT x").isDoubted("STAT")
 }
 
 // A name with CR LF in it: proftpd 1.3.8 shows it so.
@@ -86,6 +90,11 @@ func TestA227OrA229ThatWasNotAskedForEndsBelief(t *testing.T) {
 	loggedIn(t).c("NOOP").s(ok227).isDoubted("not asked for")
 }
 
+func TestA227AnswersNothingElse(t *testing.T) {
+	greeted(t).c("USER u").s(ok227).c(port, "RETR x").opensNothing() // it lets nobody in
+	greeted(t).c("USER u").s("331 x").c("PASS p").s(ok229).c(port, "RETR x").opensNothing()
+}
+
 func TestASecond227ForOnePASVEndsBelief(t *testing.T) {
 	loggedIn(t).c("PASV").s(ok227).opens(passive).s(ok227).opensNothing().isDoubted("not asked for")
 	loggedIn(t).c("EPSV").s(ok229).opens(passive).s(ok229).opensNothing().isDoubted("not asked for")
@@ -110,6 +119,7 @@ func TestWhereBeliefEndsAnOpenPassivePinholeCloses(t *testing.T) {
 	for _, doubt := range []func(x *script){
 		func(x *script) { x.c("STAT q") },
 		func(x *script) { x.c("MLST") },
+		func(x *script) { x.client.Urgent(); x.c("CWD x") },
 		func(x *script) { x.s("200 ok") },
 		func(x *script) { x.s("hello") },
 		func(x *script) { x.s(`257 "x`) },
@@ -128,6 +138,26 @@ func TestWhereBeliefEndsAnOpenPassivePinholeCloses(t *testing.T) {
 func TestWhereBeliefEndsActiveModeGoesOn(t *testing.T) {
 	x := loggedIn(t).c(port).s(ok200).c("RETR x").opens(active).s("hello").opens(active)
 	x.s("150 here", "226 done").opensNothing().isDoubted("no reply")
+}
+
+// The server takes the urgent byte out of the stream, so what it read is not known.
+func TestUrgentDataInACommandEndsBelief(t *testing.T) {
+	x := loggedIn(t)
+	x.client.Urgent()
+	x.c("CWD x").follows("doubted: a command with urgent data").s("250 ok").isDoubted("urgent")
+	x = transferring(t)
+	x.client.Urgent()
+	x.c("\xff\xf4\xff\xf2ABOR").s("426 x", "226 x").isHelped() // where it belongs
+}
+
+// One end says that it has bytes which were never seen here.
+func TestBytesThatSomebodyElseReadEndBelief(t *testing.T) {
+	x := loggedIn(t).c("PASV").s(ok227).opens(passive)
+	x.heard(x.d.Unread(nil)).follows("close", "doubted: bytes").c("NOOP").s("200 ok").isDoubted("not read")
+	x = loggedIn(t).c(port).s(ok200).c("RETR x").opens(active)
+	x.heard(x.d.Unread(nil)).opens(active) // it may lie
+	x = talk(t).c("USER u")
+	x.heard(x.d.Unread(nil)).follows("doubted").s("220 hello", "331 x").c("PASS p").s("230 in").isDoubted("not read")
 }
 
 func TestThatBeliefEndsIsToldOnce(t *testing.T) {

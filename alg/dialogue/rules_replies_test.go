@@ -59,6 +59,7 @@ func TestAnABORBesideATransferMayGetOneReply(t *testing.T) {
 	for _, reply := range []string{"226 aborted", "225 aborted", "426 broken off"} {
 		transferring(t).c("ABOR").s(reply).saysNothing().isHelped()
 		transferring(t).c("ABOR").s(reply).c("NOOP").s("200 ok").c("PASV").s(ok227).opens(passive)
+		transferring(t).c("ABOR").s(reply).c(port).s(ok200).c("RETR x").opens(active).s("550 x").opensNothing()
 	}
 }
 
@@ -98,6 +99,10 @@ func TestCommandsBesideATransferMayGetOneReplyInAll(t *testing.T) {
 
 	x = transferring(t).c("STAT", "NOOP").s("500 Unknown command").opens(active).s("226 done").opensNothing().isHelped()
 
+	// The others are not due any more when another reply comes.
+	x = transferring(t).c("NOOP", "NOOP", "NOOP").s("500 Unknown command", "226 done")
+	x.c("USER other").s("331 password?").c("PASS p").s("530 wrong").c(port).s("530 who?").c("RETR x").opensNothing()
+
 	// What it does not do then is not open.
 	x = transferring(t).c(port).s("500 Unknown command").opensNothing().s("226 done").c("RETR x").opensNothing()
 	x.s("425 no data connection").isHelped()
@@ -129,6 +134,11 @@ func TestAnEmptyLineMayBeAnsweredOrNot(t *testing.T) {
 		transferring(t).c("", "NOOP").s(answer...).s("200 ok").opens(active).s("226 done").opensNothing().isHelped()
 		transferring(t).c("", "NOOP").s("226 done").opensNothing().s(answer...).s("200 ok").isHelped()
 	}
+}
+
+func TestTwoTransferCommandsAreTwo(t *testing.T) {
+	x := loggedIn(t).c(port, "RETR x", "RETR y").s(ok200, "150 here", "226 done").opensNothing()
+	x.c(port).s("503 there is no PORT for y").s(ok200).c("RETR z").opens(active)
 }
 
 // pyftpdlib answers PORT when it has connected, and RETR before.

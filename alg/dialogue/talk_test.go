@@ -133,11 +133,8 @@ func (x *script) heard(said []dialogue.Decision) *script {
 func (x *script) opens(want string) *script {
 	x.t.Helper()
 	got := "nothing"
-	if a := x.open; a.State == dialogue.Opened {
-		got = fmt.Sprintf("%v %v", a.Mode, a.At)
-		if a.Mode == dialogue.Active {
-			got += fmt.Sprintf(" from %v", a.From)
-		}
+	if x.open.State == dialogue.Opened {
+		got = x.open.String()
 	}
 	if got != want {
 		x.t.Errorf("open is %s, and should be %s:\n%s", got, want, x.transcript())
@@ -153,7 +150,7 @@ func (x *script) follows(want ...string) *script {
 	x.t.Helper()
 	got := make([]string, len(x.last))
 	for i, one := range x.last {
-		got[i] = words(one)
+		got[i] = one.String()
 	}
 	if !slices.EqualFunc(got, want, strings.HasPrefix) {
 		x.t.Errorf("what follows is %q, and should be %q:\n%s", got, want, x.transcript())
@@ -214,7 +211,7 @@ func (x *script) count(act dialogue.Act) (n int) {
 func (x *script) transcript() string {
 	var b strings.Builder
 	for _, one := range x.all {
-		fmt.Fprintf(&b, "\t%s\n", words(one))
+		fmt.Fprintf(&b, "\t%v\n", one)
 	}
 	return b.String()
 }

@@ -52,21 +52,23 @@ func findAuth(stream []byte) (at []int) {
 
 // What servers leave out of a line, and AUTH with that between its letters.
 const (
-	leftOut  = `(?:\x00|\xff[\xfb-\xfe].|\xff[^\xfb-\xfe])*`
+	leftOut  = `(?:\x00|\r|\xff[\xfb-\xfe].|\xff[^\xfb-\xfe])*`
 	anyAuth  = `[aA]` + leftOut + `[uU]` + leftOut + `[tT]` + leftOut + `[hH]`
 	mayBegin = `(?:[ \t\r\v\f]|\xf2|\x00|\xff[\xfb-\xfe].|\xff[^\xfb-\xfe])*`
 )
 
 var (
 	surelyAuth = regexp.MustCompile(`(?s)^` + mayBegin + anyAuth)
-	maybeAuth  = regexp.MustCompile(`(?s)(?:^|\x00)` + mayBegin + anyAuth)
+	maybeAuth  = regexp.MustCompile(`(?s)(?:^|\x00|\r)` + mayBegin + anyAuth)
 )
 
-// A line that begins with AUTH, with what servers leave out, is found once and no other
-// is; and when the byte is changed that it says, there is no AUTH any more.
+// A line that begins with AUTH, with what servers leave out, is found and no other is; and
+// when the byte is changed that it says, there is no AUTH any more, where a line feed is the
+// option of a Telnet command either.
 func FuzzAuthScanner(f *testing.F) {
 	for _, seed := range []string{
 		"AUTH TLS\r\n", "\xff\xf4\xff\xf2auth", "A\xff\xfb\x01UT\xff\xf1H", "NOOP\x00AUTH", " \t\xf2AUTH", "AUT\nH", "A\x00AUTH",
+		"AU\xff\xfb\nTH", "NOOP\rAUTH", "A\rUTH",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -79,6 +81,9 @@ func FuzzAuthScanner(f *testing.F) {
 			}
 		}
 		at := findAuth(stream)
+		if len(at) == 0 && surelyAuth.MatchString(latin1(stream)) {
+			t.Fatalf("%q: not found", stream)
+		}
 		for _, i := range at {
 			if stream[i]|0x20 != 'h' {
 				t.Fatalf("%q: found at %d", stream, i)

@@ -190,6 +190,25 @@ func TestUrgentDataInALine(t *testing.T) {
 	}
 }
 
+func TestWhatThereIsOfALine(t *testing.T) {
+	var s ftp.Splitter
+	if text, ok := s.Begun(); !ok || len(text) > 0 {
+		t.Errorf("%q, %v at the start of a line", text, ok)
+	}
+	lines(&s, ftp.LF, "NOOP\r\nPA", "SV")
+	if text, ok := s.Begun(); !ok || string(text) != "PASV" {
+		t.Errorf("%q, %v in the middle of one", text, ok)
+	}
+	s.Lose()
+	if _, ok := s.Begun(); ok {
+		t.Error("all of a line whose begin was not seen")
+	}
+	lines(&s, ftp.LF, "\n"+strings.Repeat("x", 5000))
+	if _, ok := s.Begun(); ok {
+		t.Error("all of a line that is not kept")
+	}
+}
+
 func TestALineInOnePieceIsNotCopied(t *testing.T) {
 	var s ftp.Splitter
 	b := []byte("NOOP\r\nPASV\r\n")

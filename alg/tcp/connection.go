@@ -72,12 +72,23 @@ func (c *Connection) Ready() (Waiting, bool) {
 // it no more. Its stream takes note.
 func (c *Connection) Expired(then int64) (Waiting, bool) {
 	w, ok := c.take(func(w *Waiting) bool { return w.Since <= then })
-	if ok {
-		if seg, err := Parse(w.Packet); err == nil {
+	if ok && !c.ready(w.Side) {
+		if seg, err := Parse(w.Packet); err == nil && Diff(seg.Seq, c.Streams[w.Side].Next()) > 0 {
 			c.Streams[w.Side].Expire(seg.Seq)
 		}
 	}
 	return w, ok
+}
+
+// ready reports whether a packet of a side waits for something else than bytes before it.
+func (c *Connection) ready(d Side) bool {
+	for i := range c.waiting {
+		w := &c.waiting[i]
+		if seg, err := Parse(w.Packet); w.Side == d && err == nil && Diff(seg.Seq, c.Streams[d].Next()) <= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Release returns any packet that waits, the first that came first, and keeps it no more.

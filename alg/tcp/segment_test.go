@@ -1,10 +1,12 @@
 package tcp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -154,6 +156,42 @@ func mapped() []byte {
 	return p
 }
 
+func TestUrgentData(t *testing.T) {
+	b := frame(t)
+	b[33] |= URG
+	b[38], b[39] = 0, 3
+	s, err := Parse(b)
+	if err != nil || !s.Has(URG) || s.Urgent() != 84+3 || s.Changed() {
+		t.Fatalf("%+v, %v: urgent up to %d", s, err, s.Urgent())
+	}
+	s.ClearUrgent()
+	s.SetChecksum()
+	again, err := Parse(s.Packet())
+	if err != nil || s.Has(URG) || !s.Changed() || again.Has(URG) || again.Flags != PSH|ACK || again.Urgent() != again.Seq || !again.ChecksumOK() {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// What the kernel logs of a packet may be its beginning alone.
+func TestTheEndsOfABeginning(t *testing.T) {
+	whole := segmentAt(Client, 1, strings.Repeat("x", 100))
+	client, server := netip.MustParseAddrPort("[fd00::1]:41138"), netip.MustParseAddrPort("[fd00::2]:21")
+	before := bytes.Clone(whole)
+	for n := range len(whole) + 1 {
+		src, dst, ok := Ends(whole[:n])
+		if want := n >= header6+20; ok != want || ok && (src != client || dst != server) {
+			t.Errorf("of %d bytes: %v, %v, %v", n, src, dst, ok)
+		}
+	}
+	src, dst, ok := Ends(frame(t)[:52])
+	if !ok || src != netip.MustParseAddrPort("10.1.4.4:41138") || dst != netip.MustParseAddrPort("10.2.5.5:21") {
+		t.Errorf("%v, %v, %v", src, dst, ok)
+	}
+	if !bytes.Equal(whole, before) {
+		t.Error("the packet was changed")
+	}
+}
+
 func TestReset(t *testing.T) {
 	for _, ends := range [][2]string{{"10.1.4.4:41138", "10.2.5.5:21"}, {"[fd00::1]:41138", "[fd00::2]:21"}} {
 		from, to := netip.MustParseAddrPort(ends[0]), netip.MustParseAddrPort(ends[1])
@@ -182,6 +220,10 @@ func FuzzParse(f *testing.F) {
 		}
 		s.ChecksumOK()
 		s.ChecksumPartial()
+		s.Urgent()
+		if src, dst, ok := Ends(s.Packet()); !ok || src != s.Src || dst != s.Dst {
+			t.Fatalf("the ends of %+v: %v, %v, %v", s, src, dst, ok)
+		}
 		s.SetChecksum()
 		again, err := Parse(s.Packet())
 		if err != nil || !again.ChecksumOK() || again.Seq != s.Seq || len(again.Payload) != len(s.Payload) {

@@ -303,8 +303,8 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 		return ErrEncoding
 	}
 	next, acked := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
-	if unacked := Diff(next, acked); unacked < 0 || uint64(unacked) > n {
-		return ErrEncoding // what the receiver may not have is remembered
+	if unacked := Diff(next, acked); unacked < 0 || unacked > window {
+		return ErrEncoding
 	}
 	*s = Stream{next: next, acked: acked, finished: b[8] == 1, past: bytes.Clone(past[:n])}
 	if n > 0 && uint64(len(past)) == 2*n {

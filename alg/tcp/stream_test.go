@@ -78,6 +78,33 @@ func TestMemoryOfAStream(t *testing.T) {
 	}
 }
 
+// Where memory is short, what is not remembered and nobody has does not pass again.
+func TestAStreamThatForgets(t *testing.T) {
+	var s Stream
+	s.Start(100)
+	s.upTo("USER u\r\n", true)
+	s.Take([]byte("AUTH"), []byte("AUTX"))
+	s.Forget()
+	for _, again := range []*Stream{&s, written(t, &s)} {
+		if again.Held() != 0 || again.Next() != 112 || again.Unacked() != 4 {
+			t.Errorf("%d held, next %d, %d not acknowledged", again.Held(), again.Next(), again.Unacked())
+		}
+		for seq, want := range map[uint32]Place{100: Old, 104: Old, 105: Forgotten, 108: Forgotten, 111: Forgotten, 112: Fresh} {
+			if _, place := again.Place(seq, []byte("XXXX")); place != want {
+				t.Errorf("at %d: %d, want %d", seq, place, want)
+			}
+		}
+		again.Ack(112)
+		if _, place := again.Place(108, []byte("XXXX")); place != Old {
+			t.Errorf("what the receiver has: %d", place)
+		}
+		again.upTo("abc", false)
+		if _, place := again.Place(112, []byte("abX")); place != Conflict {
+			t.Errorf("what came after it: %d", place)
+		}
+	}
+}
+
 // A short memory grows to the byte.
 func TestMemoryOfAnIdleStream(t *testing.T) {
 	var s Stream
@@ -215,6 +242,9 @@ func TestBytesThatAreGone(t *testing.T) {
 	if s.Gone(110) {
 		t.Error("gone, and nobody said so")
 	}
+	if !s.Ack(110) || s.Ack(111) || s.Ack(100) {
+		t.Error("that the receiver has bytes which were not seen is told once")
+	}
 	s.Ack(110)
 	if !s.Gone(110) || !s.Gone(105) || s.Gone(111) {
 		t.Error("the receiver has bytes up to 110")
@@ -223,8 +253,7 @@ func TestBytesThatAreGone(t *testing.T) {
 	if s.Gone(110) {
 		t.Error("they come after all, and the receiver is believed")
 	}
-	s.Ack(101 + window + 1)
-	if s.Gone(110) {
+	if s.Ack(101+window+1) || s.Gone(110) {
 		t.Error("a number from elsewhere is believed")
 	}
 

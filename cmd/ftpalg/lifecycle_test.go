@@ -112,7 +112,7 @@ func TestManualAnchorLeavesTheOperatorsTablesAlone(t *testing.T) {
 	c.transfer(f)
 	c.wantData(f, false, "without the accept line")
 	c.s("425 x")
-	if out, err := run(t, g.Gateway, "nft insert rule inet filter forward "+acceptLine); err != nil {
+	if out, err := run(t, g.Gateway, "nft 'insert rule inet filter forward "+acceptLine+"'"); err != nil {
 		t.Fatal(err, out)
 	}
 	c.transfer(f)
