@@ -30,6 +30,7 @@ func (k *leakKernel) Commit(ops []Op) error {
 	}
 	return nil
 }
+
 func (k *leakKernel) Unused(p Pinhole) (bool, error) {
 	if k.r.IntN(10) == 0 {
 		return false, errors.New("no")
@@ -62,8 +63,10 @@ func leakPacket(from, to netip.AddrPort, seq, ack uint32, flags uint8, payload s
 
 // Random traffic, then Stop: nothing may be left, and each packet has one verdict.
 func TestNothingIsLeft(t *testing.T) {
-	cl := []string{"USER u\r\n", "PASS p\r\n", "PORT 10,1,4,4,39,15\r\n", "PORT 10,1,4,4,39,16\r\n", "PORT 10,1,4,4,0,16\r\n", "RETR x\r\n", "PASV\r\n", "EPSV\r\n",
-		"AUTH TLS\r\n", "\x16\x03\x01", "ABOR\r\n", "QUIT\r\n", "STAT q\r\n", "NOOP\r\n", "NO", "\r\n", "X\r\n", "REIN\r\n", "EPRT |2|fd00::4|9999|\r\n"}
+	cl := []string{
+		"USER u\r\n", "PASS p\r\n", "PORT 10,1,4,4,39,15\r\n", "PORT 10,1,4,4,39,16\r\n", "PORT 10,1,4,4,0,16\r\n", "RETR x\r\n", "PASV\r\n", "EPSV\r\n",
+		"AUTH TLS\r\n", "\x16\x03\x01", "ABOR\r\n", "QUIT\r\n", "STAT q\r\n", "NOOP\r\n", "NO", "\r\n", "X\r\n", "REIN\r\n", "EPRT |2|fd00::4|9999|\r\n",
+	}
 	sv := []string{"220 x\r\n", "230 x\r\n", "230 x\r\n", "200 x\r\n", "200 x\r\n", "150 x\r\n", "226 x\r\n", "425 x\r\n", "227 (10,2,5,5,180,117)\r\n", "229 x (|||50001|)\r\n", "234 x\r\n", "\x16\x03\x03", "421 x\r\n", "noise\r\n", "2"}
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))

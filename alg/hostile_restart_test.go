@@ -151,8 +151,10 @@ func TestSavedSplitterPanics(t *testing.T) {
 	x.take(r)
 	d := saved[0].Data
 	d[len(d)-1] |= 1 // last part: the server's splitter, flags alone
-	y := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{Policy: x.policy,
-		Saved: func(alg.Flow) (alg.Saved, bool) { return saved[0], true }})
+	y := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{
+		Policy: x.policy,
+		Saved:  func(alg.Flow) (alg.Saved, bool) { return saved[0], true },
+	})
 	y.next, y.flow = x.next, x.flow
 	y.say(fromServer, "\n200 x\r\n")
 }

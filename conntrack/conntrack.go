@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 var _ alg.Flows = (*Conn)(nil)

@@ -11,9 +11,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 // namespace puts the test's goroutine, which may not be left, into a new network

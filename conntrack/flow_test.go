@@ -9,8 +9,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 // label is the one that the tests vouch with, other one that a rule puts on all flows.

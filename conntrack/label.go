@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"math/bits"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 // labelsLen is NF_CT_LABELS_MAX_SIZE: the labels of a flow, in bytes.

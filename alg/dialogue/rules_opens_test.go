@@ -113,8 +113,14 @@ func TestA227IsHelpedTowardsTheServersOwnAddress(t *testing.T) {
 
 func TestPortsThatThePolicyDeniesDoNotOpen(t *testing.T) {
 	for _, asked := range [][2]string{
-		{"PORT 10,1,4,4,3,255", ""}, {"PORT 10,1,4,4,0,22", ""}, {"PORT 10,1,4,4,23,112", ""}, {"EPRT |1|10.1.4.4|3306|", ""},
-		{"PASV", "227 x (10,2,5,5,3,255)"}, {"PASV", "227 x (10,2,5,5,23,112)"}, {"EPSV", "229 x (|||22|)"}, {"EPSV", "229 x (|||3306|)"},
+		{"PORT 10,1,4,4,3,255", ""},
+		{"PORT 10,1,4,4,0,22", ""},
+		{"PORT 10,1,4,4,23,112", ""},
+		{"EPRT |1|10.1.4.4|3306|", ""},
+		{"PASV", "227 x (10,2,5,5,3,255)"},
+		{"PASV", "227 x (10,2,5,5,23,112)"},
+		{"EPSV", "229 x (|||22|)"},
+		{"EPSV", "229 x (|||3306|)"},
 	} {
 		x := loggedIn(t).c(asked[0]).s(asked[1]).c("RETR x").opensNothing()
 		if !x.violated() {
@@ -160,11 +166,23 @@ func TestAPinholeMayOpenAtTheAnnouncement(t *testing.T) {
 // The grammar is exact: where two programs could read a line otherwise, it opens nothing.
 func TestAnAnnouncementThatIsNotExactDoesNotOpen(t *testing.T) {
 	for _, asked := range [][2]string{
-		{"PORT", ok200}, {"PORT 10,1,4,4,180", ok200}, {"PORT 10,1,4,4,180,117,1", ok200}, {"PORT 10,1,4,4,180,373", ok200},
-		{"PORT  10,1,4,4,180,117", ok200}, {"PORT 10,1,4,4,180,117 ", ok200}, {"PORT 10,1,4,4,180,117\r", ok200}, {"PORT 10,1,4,4,0,0", ok200},
-		{"EPRT |1|10.1.4.4|46197", ok200}, {"EPRT |2|10.1.4.4|46197|", ok200}, {"EPRT |1|10.1.4.4|65558|", ok200},
-		{"PASV", "227 ok"}, {"PASV", "227 x (10,2,5,5,195,80) (10,2,5,5,0,22)"}, {"PASV", "227 x (10,2,5,5,195,336)"},
-		{"EPSV", "229 x (|1|10.2.5.5|50000|)"}, {"EPSV", "229 x (||50000|)"}, {"EPSV", "229 x |||50000|"},
+		{"PORT", ok200},
+		{"PORT 10,1,4,4,180", ok200},
+		{"PORT 10,1,4,4,180,117,1", ok200},
+		{"PORT 10,1,4,4,180,373", ok200},
+		{"PORT  10,1,4,4,180,117", ok200},
+		{"PORT 10,1,4,4,180,117 ", ok200},
+		{"PORT 10,1,4,4,180,117\r", ok200},
+		{"PORT 10,1,4,4,0,0", ok200},
+		{"EPRT |1|10.1.4.4|46197", ok200},
+		{"EPRT |2|10.1.4.4|46197|", ok200},
+		{"EPRT |1|10.1.4.4|65558|", ok200},
+		{"PASV", "227 ok"},
+		{"PASV", "227 x (10,2,5,5,195,80) (10,2,5,5,0,22)"},
+		{"PASV", "227 x (10,2,5,5,195,336)"},
+		{"EPSV", "229 x (|1|10.2.5.5|50000|)"},
+		{"EPSV", "229 x (||50000|)"},
+		{"EPSV", "229 x |||50000|"},
 	} {
 		loggedIn(t).c(asked[0]).s(asked[1]).c("RETR x").opensNothing()
 	}

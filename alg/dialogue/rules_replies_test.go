@@ -47,8 +47,13 @@ func TestA421MayComeAtAnyTime(t *testing.T) {
 // vsftpd: 226 or 426, then 225. proftpd: the same, then 226. pyftpdlib: 426 and 226.
 func TestAnABORBesideATransferGetsTwoReplies(t *testing.T) {
 	for _, replies := range [][]string{
-		{"226 done", "225 nothing to abort"}, {"426 broken off", "225 x"}, {"426 broken off", "226 aborted"},
-		{"226 done", "226 aborted"}, {"451 x", "226 aborted"}, {"426 broken off", "451 x"}, {"426 broken off", "500 ABOR?"},
+		{"226 done", "225 nothing to abort"},
+		{"426 broken off", "225 x"},
+		{"426 broken off", "226 aborted"},
+		{"226 done", "226 aborted"},
+		{"451 x", "226 aborted"},
+		{"426 broken off", "451 x"},
+		{"426 broken off", "500 ABOR?"},
 	} {
 		transferring(t).c("ABOR").follows("close").opensNothing().s(replies...).saysNothing().isHelped()
 	}

@@ -228,8 +228,12 @@ func FuzzSplitter(f *testing.F) {
 	for _, seed := range []struct {
 		stream, cuts string
 	}{
-		{"220 a\r\n227 b\r\n", "\x05"}, {"NOOP\nPASV\r\n", "\x01\x02\x03"}, {"\r\r\n\n\r\n", "\x01\x01\x01\x01"},
-		{"a\rb\nc\r\n", ""}, {strings.Repeat("x", ftp.MaxLine) + "\r\nNOOP\r\n", "\xff\xff"}, {"", ""},
+		{"220 a\r\n227 b\r\n", "\x05"},
+		{"NOOP\nPASV\r\n", "\x01\x02\x03"},
+		{"\r\r\n\n\r\n", "\x01\x01\x01\x01"},
+		{"a\rb\nc\r\n", ""},
+		{strings.Repeat("x", ftp.MaxLine) + "\r\nNOOP\r\n", "\xff\xff"},
+		{"", ""},
 		{strings.Repeat("x", ftp.MaxLine-1) + "\r\n\r\n", "\xff\x0f\xff\x01"},
 	} {
 		f.Add([]byte(seed.stream), []byte(seed.cuts), true)

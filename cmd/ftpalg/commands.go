@@ -6,11 +6,12 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/daemon"
 	"github.com/ftpalg/ftpalg/cmd/internal/version"
 	"github.com/ftpalg/ftpalg/nft"
-	"github.com/spf13/cobra"
 )
 
 func root() *cobra.Command {

@@ -8,8 +8,9 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 )
 
 func main() {

@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/replay"
-	"github.com/spf13/cobra"
 )
 
 // standardInput is the name of no file.

@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/nft/queue"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/nft/queue"
 )
 
 // While it runs, the table and the accept line are there; after a signal they are gone.

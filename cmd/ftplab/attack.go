@@ -5,8 +5,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 	"github.com/spf13/cobra"
+
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 )
 
 func attackCommand() *cobra.Command {

@@ -9,10 +9,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/report"
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
-	"github.com/spf13/cobra"
 )
 
 // demoFlags are the choices of the demo.

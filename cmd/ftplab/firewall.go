@@ -10,9 +10,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 	"github.com/ftpalg/ftpalg/deploy/lab"
-	"github.com/spf13/cobra"
 )
 
 // orderSocket is where the keeper of a standing lab takes orders, in the lab's /run.

@@ -11,8 +11,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/ftpalg/ftpalg/cmd/internal/version"
 	"github.com/spf13/cobra"
+
+	"github.com/ftpalg/ftpalg/cmd/internal/version"
 )
 
 // defaultLab is the name of the lab that `up` leaves standing.

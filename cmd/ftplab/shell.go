@@ -9,8 +9,9 @@ import (
 	"syscall"
 	"text/tabwriter"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/spf13/cobra"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // errInShell says that what failed is the user's own command.

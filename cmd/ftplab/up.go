@@ -10,9 +10,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
 	"github.com/ftpalg/ftpalg/deploy/lab"
-	"github.com/spf13/cobra"
 )
 
 const guide = `The lab stands: client 10.1.4.4 - router - gateway - server 10.2.5.5,

@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // TestDetour sends the UDP probe with which the reference dialogue begins.

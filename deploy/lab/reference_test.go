@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // TestReference runs the reference dialogue and compares it with what it should be.

@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 // Problem is one thing that is wrong with a configuration file.

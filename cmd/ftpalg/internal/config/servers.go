@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 // split takes the entries of the [[server]] tables, one list for each table, from

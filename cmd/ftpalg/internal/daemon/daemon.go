@@ -13,13 +13,14 @@ import (
 	"time"
 
 	notify "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/conntrack"
 	"github.com/ftpalg/ftpalg/nft"
 	"github.com/ftpalg/ftpalg/nft/queue"
-	"golang.org/x/sync/errgroup"
 )
 
 // queueLen is how many packets a queue holds, with those that a worker holds back.

@@ -4,8 +4,9 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 )
 
 // NewLogger returns the logger that the configuration asks for. It writes to f, and

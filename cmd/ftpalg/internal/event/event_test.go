@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 var (

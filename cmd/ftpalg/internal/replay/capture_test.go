@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 var little = binary.LittleEndian

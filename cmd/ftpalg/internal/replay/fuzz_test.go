@@ -8,9 +8,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gopacket/gopacket/layers"
+
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
-	"github.com/gopacket/gopacket/layers"
 )
 
 // FuzzReplay takes any bytes for a capture file. It must come to an end, with every

@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 // misses replays a capture, and returns the SYNs that the engine is told of since they

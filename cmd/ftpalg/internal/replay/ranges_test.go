@@ -5,9 +5,10 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/gopacket/gopacket/layers"
+
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/alg/dialogue"
-	"github.com/gopacket/gopacket/layers"
 )
 
 // ftpsPorts is a configuration with ports for connections under TLS.

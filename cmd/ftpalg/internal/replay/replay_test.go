@@ -12,10 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/alg"
-	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 )
 
 // told replays a file, and returns what a person reads.

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/alg"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/alg"
 )
 
 // download is a transfer in active mode, of a client that has logged in, and its

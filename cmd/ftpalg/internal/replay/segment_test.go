@@ -6,11 +6,12 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/ftpalg/ftpalg/alg/tcp"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // What the engine can read is found, and its ends and flags are those that the engine

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // atOnce is how many firewalls are measured at the same time: while one waits for what

@@ -9,8 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // row is how one row of the matrix is measured.

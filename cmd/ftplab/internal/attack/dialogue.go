@@ -10,8 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // arrival is how long a line of a dialogue may take to the other end.

@@ -7,9 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/ti-mo/conntrack"
 	"github.com/ti-mo/netfilter"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // expectations follows what the helpers of a host's kernel expect: the data connections

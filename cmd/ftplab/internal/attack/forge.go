@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 var errNoSegment = errors.New("the segment to send again was not captured")

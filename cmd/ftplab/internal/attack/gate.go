@@ -7,8 +7,9 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/ti-mo/conntrack"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // ErrNoHelper says that this kernel has no FTP helper.

@@ -9,10 +9,11 @@ import (
 	"os"
 	"strings"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // loosen makes the gateway believe in any source address to which it knows a way at all

@@ -9,9 +9,10 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // puppet is an end of a TCP connection that does what its master wants and no kernel

@@ -6,9 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // place is where packets are captured.

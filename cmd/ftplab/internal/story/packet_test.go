@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // wire makes the frames of one connection, from 10.1.4.4:4000 to 10.2.5.5:21.

@@ -12,11 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // TestCaptures reads the files back: each place has the whole dialogue, and TTLs of its own.

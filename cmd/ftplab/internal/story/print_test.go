@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 )
 
 func TestPrint(t *testing.T) {

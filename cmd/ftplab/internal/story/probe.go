@@ -9,10 +9,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ftpalg/ftpalg/deploy/lab"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
 // probeTTL is the TTL of the detour's probes.

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 	"github.com/ftpalg/ftpalg/deploy/lab"
-	"github.com/google/go-cmp/cmp"
 )
 
 // dir holds ftpalg and the captures of the run.
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 // build returns the path of ftpalg.
 var build = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(dir, "ftpalg")
-	c := exec.Command("go", "build", "-o", path, "github.com/ftpalg/ftpalg/cmd/ftpalg")
+	c := exec.Command("go", "build", "-ldflags", "-X github.com/ftpalg/ftpalg/cmd/internal/version.version=v0-test", "-o", path, "github.com/ftpalg/ftpalg/cmd/ftpalg")
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

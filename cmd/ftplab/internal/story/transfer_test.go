@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 )
 
 func TestTransfers(t *testing.T) {
