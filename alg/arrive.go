@@ -13,7 +13,7 @@ func (w *Worker) packet(p *Packet) {
 	seg, err := tcp.Parse(p.Data)
 	if err != nil {
 		w.stats.Unreadable++
-		w.unread(p.ID, err == tcp.ErrExtensions || err == tcp.ErrTruncated)
+		w.unread(p.ID, errors.Is(err, tcp.ErrExtensions) || errors.Is(err, tcp.ErrTruncated))
 		return
 	}
 	if !w.AnyChecksum && !seg.ChecksumOK() && (!w.Offload || !seg.ChecksumPartial()) {

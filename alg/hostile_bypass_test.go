@@ -90,8 +90,7 @@ func TestAdmittedWithoutAnEnd(t *testing.T) {
 	p := alg.DefaultPolicy()
 	p.FTPSPorts = alg.Ports{First: 50000, Last: 50100}
 	fl := &noID{}
-	x := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{Policy: p})
-	x = withFlows(t, p, fl)
+	x := withFlows(t, p, fl)
 	x.connect()
 	x.s("220 x")
 	x.c("AUTH TLS")

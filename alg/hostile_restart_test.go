@@ -49,8 +49,7 @@ func TestResumedByASegmentInTheOthersName(t *testing.T) {
 // between the same ends, though its SYN was seen: slipstream.
 func TestVouchOutlivesTheConnection(t *testing.T) {
 	labelled := true // what the daemon read from conntrack at its start
-	var x *wire
-	x = newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{
+	x := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{
 		Policy:  alg.DefaultPolicy(),
 		Vouched: func(alg.Flow) bool { was := labelled; labelled = false; return was }, // as resumable.takeVouched
 	})

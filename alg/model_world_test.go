@@ -65,7 +65,7 @@ func (m *world) route(in, out uint32, d side, p []byte, short bool, window uint3
 		m.t.Fatalf("a packet of the model: %v", err)
 	}
 	bare := len(seg.Payload) == 0 && seg.Flags&(tcp.SYN|tcp.FIN|tcp.RST) == 0
-	if m.released() && !(seg.Has(tcp.SYN) && !seg.Has(tcp.ACK)) || bare && !m.acks {
+	if m.released() && (!seg.Has(tcp.SYN) || seg.Has(tcp.ACK)) || bare && !m.acks {
 		m.arrive(f, p)
 		return
 	}

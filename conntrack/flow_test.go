@@ -232,7 +232,7 @@ func TestNewConnection(t *testing.T) {
 			c.end(client.(*net.TCPConn), server.(*net.TCPConn))
 			client.Close()
 			server.Close()
-			client = dial(t, f.Client.String(), f.Server.String())
+			dial(t, f.Client.String(), f.Server.String())
 			vouched, _ := labels(t, conn, f)
 			if vouched != c.same {
 				t.Errorf("the new connection is vouched for: %t", vouched)

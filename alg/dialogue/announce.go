@@ -65,10 +65,10 @@ func (d *Dialogue) ask(t *Terms, c ftp.Command, out []Decision) (k kind, flags u
 func (d *Dialogue) answered(t *Terms, r ftp.Reply, out []Decision) []Decision {
 	var at netip.AddrPort
 	var err error
-	switch {
-	case r.Code == 227:
+	switch r.Code {
+	case 227:
 		at, err = ftp.ParsePasv(r.Text)
-	case r.Code == 229:
+	case 229:
 		var port uint16
 		port, err = ftp.ParseEpsv(r.Text)
 		at = netip.AddrPortFrom(t.Server, port)

@@ -67,7 +67,7 @@ func (d *Dialogue) final(t *Terms, r ftp.Reply, out []Decision) []Decision {
 	switch {
 	case r.Code == 234 && k != auth:
 		return d.end("a 234 that nobody asked for", out)
-	case announces && !(k == passive && r.Code == 227 || k == extended && r.Code == 229):
+	case announces && (k != passive || r.Code != 227) && (k != extended || r.Code != 229):
 		out = append(out, Decision{Act: Refused, Reason: "an announcement that was not asked for"})
 		out = d.distrust(unasked, out)
 		k = plain // and it answers nothing

@@ -28,7 +28,7 @@ func TestAfterAUTHAndIts234NothingIsRead(t *testing.T) {
 	}
 	x.c("\x16\x03\x01", port, "RETR x").saysNothing().opensNothing().s(ok227).saysNothing()
 
-	x = loggedIn(t).c(port).s(ok200).c("RETR x").opens(active).c("AUTH TLS").s("150 x", "226 x", "234 x").follows("secured").opensNothing()
+	loggedIn(t).c(port).s(ok200).c("RETR x").opens(active).c("AUTH TLS").s("150 x", "226 x", "234 x").follows("secured").opensNothing()
 	loggedIn(t).c("PASV").s(ok227).opens(passive).c("AUTH TLS").s("234 x").follows("close", "secured").opensNothing()
 	loggedIn(t).c("NOOP", "AUTH TLS").s("200 ok", "234 x").follows("secured")
 }

@@ -23,7 +23,7 @@ const (
 
 // The messages and attributes of linux/netfilter/nfnetlink_log.h.
 const (
-	msgLogPacket = unix.NFNL_SUBSYS_ULOG<<8 | 0
+	msgLogPacket = unix.NFNL_SUBSYS_ULOG << 8
 	msgLogConfig = unix.NFNL_SUBSYS_ULOG<<8 | 1
 
 	logConfigCommand   = 1

@@ -54,8 +54,12 @@ func (d *daemon) save(sessions []alg.Saved) error {
 	if name == "" {
 		return nil
 	}
-	if dir, err := os.Stat(filepath.Dir(name)); err != nil || !ours(dir) {
-		return nil // there is no safe place for them
+	switch dir, err := os.Stat(filepath.Dir(name)); {
+	case err != nil:
+		return fmt.Errorf("writing down the sessions: %w", err)
+	case !ours(dir): // there is no safe place for them
+		d.log.Warn("the sessions are not written down", "folder", filepath.Dir(name), "error", errNotOurs)
+		return nil
 	}
 	list := make([]saved, len(sessions))
 	for i, s := range sessions {
