@@ -68,6 +68,9 @@ func rules() *cobra.Command {
 			c.PrintErrf("ftpalg: the kernel could not be asked (%v): these are the rules for one that can do everything\n", err)
 			caps = nft.Caps{Owner: true, Persist: true, Queue: true, InnerHeader: true, Destroy: true}
 		}
+		if before, after, err := nft.Placement(conf.Table.Hooks); err == nil {
+			conf.Table.Before, conf.Table.After = before, after
+		}
 		accept := nft.AnchorText(conf.Anchor.Table, conf.Anchor.Chains, conf.Table.Tag)
 		if conf.Anchor.Insert {
 			accept = "\n# in your chains, put back when you load them anew:\n" + accept
