@@ -129,20 +129,15 @@ func (s *session) revoke() {
 	s.change(Op{Kind: OpRevoke, Range: r})
 }
 
-// Encrypted takes note of a connection to a port of a Range: one that was admitted, or
-// one that was refused because its client had too many. It tells of those of this
-// worker's sessions.
-func (w *Worker) Encrypted(now time.Time, from, to netip.AddrPort, admitted bool) {
-	r := Range{Client: from.Addr(), Server: to.Addr(), Ports: w.Policy.RulesFor(to.Addr()).FTPSPorts}
-	if w.ranges[r] == 0 {
-		return
-	}
+// Encrypted is the event of a connection to a port of a Range: one that was admitted, or
+// one that was refused because its client had too many.
+func Encrypted(now time.Time, from, to netip.AddrPort, admitted bool) Event {
 	e := Event{
 		Time: now, Kind: FTPSAdmitted, Client: from, Server: to,
-		Reason: "the server's ftps_ports", Pinhole: Pinhole{Mode: Passive, Source: r.Client, Dest: to},
+		Reason: "the server's ftps_ports", Pinhole: Pinhole{Mode: Passive, Source: from.Addr(), Dest: to},
 	}
 	if !admitted {
 		e.Kind, e.Reason = FTPSRefused, "the client has too many connections to the server's ftps_ports"
 	}
-	w.Sink(e)
+	return e
 }

@@ -29,6 +29,7 @@ type events struct {
 
 	counting sync.Mutex
 	waiting  map[netip.Addr]*share // by client, of those that have any
+	ended    bool                  // nothing is taken any more
 
 	mu        sync.Mutex
 	followers map[chan event.JSON]struct{}
@@ -67,6 +68,10 @@ func atWill(k alg.Kind) bool {
 func (e *events) sink(ev alg.Event) {
 	e.counting.Lock()
 	defer e.counting.Unlock()
+	if e.ended {
+		e.lost.Add(1)
+		return
+	}
 	client := of(ev)
 	s := e.waiting[client]
 	if s == nil {
@@ -100,8 +105,13 @@ func (e *events) took(ev alg.Event) (lost int) {
 	return s.lost
 }
 
-// close comes after the last event.
-func (e *events) close() { close(e.wait) }
+// close comes after the last event of the workers. What is told later is lost.
+func (e *events) close() {
+	e.counting.Lock()
+	defer e.counting.Unlock()
+	e.ended = true
+	close(e.wait)
+}
 
 // follow returns the events from now on. One who does not keep up misses some.
 func (e *events) follow() (<-chan event.JSON, func()) {

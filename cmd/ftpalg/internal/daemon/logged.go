@@ -20,28 +20,23 @@ func (d *daemon) openLog() {
 	d.later(packets.Close)
 }
 
-// logged takes a packet that the table tells of to the workers: the one that has the session
-// knows what it means.
+// logged tells of a packet that the table tells of. What nearly had a pinhole the worker
+// knows that has the session.
 func (d *daemon) logged(e queue.LogEntry) {
 	from, to, ok := alg.Ends(e.Packet)
 	if !ok {
 		return
 	}
 	now := time.Now()
-	for _, w := range d.workers {
-		tell := func() {
-			switch e.Prefix {
-			case nft.LogMissed:
-				w.alg.Missed(now, from, to)
-			case nft.LogFTPS:
-				w.alg.Encrypted(now, from, to, true)
-			case nft.LogFTPSFull:
-				w.alg.Encrypted(now, from, to, false)
+	switch e.Prefix {
+	case nft.LogFTPS, nft.LogFTPSFull: // its session may have ended already
+		d.events.sink(alg.Encrypted(now, from, to, e.Prefix == nft.LogFTPS))
+	case nft.LogMissed:
+		for _, w := range d.workers {
+			select {
+			case w.asked <- func() { w.alg.Missed(now, from, to) }:
+			default: // they come faster than they can be told: some are not
 			}
-		}
-		select {
-		case w.asked <- tell:
-		default: // they come faster than they can be told: some are not
 		}
 	}
 }

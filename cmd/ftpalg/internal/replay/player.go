@@ -102,9 +102,9 @@ func (p *player) segment(s *segment, packet []byte) bool {
 		part = p.nearMiss(s) || part
 	case way == byRange:
 		p.flows.admitByRange(c)
-		p.worker.Encrypted(p.filter.now, s.src, s.dst, true)
+		p.event(alg.Encrypted(p.filter.now, s.src, s.dst, true))
 	case way == tooMany:
-		p.worker.Encrypted(p.filter.now, s.src, s.dst, false)
+		p.event(alg.Encrypted(p.filter.now, s.src, s.dst, false))
 	}
 	if c.diverts(s, isNew) {
 		// The engine reads whole segments alone. One that was cut off it counts.
