@@ -74,7 +74,7 @@ func (f *demoFlags) missing() error {
 		return story.Missing()
 	}
 	if _, err := os.Stat(filepath.Dir(f.html)); err != nil {
-		return fmt.Errorf("write a page: %w", err)
+		return fmt.Errorf("writing a page: %w", err)
 	}
 	return attack.Missing() // it needs all that the story needs, and more
 }
@@ -90,7 +90,7 @@ func (f *demoFlags) page(c *cobra.Command, s *story.Story, binary string) error 
 		return err
 	}
 	if err := os.WriteFile(f.html, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write the page: %w", err)
+		return fmt.Errorf("writing the page: %w", err)
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "%s is written; open it in a browser\n", f.html)
 	return err
@@ -141,7 +141,7 @@ func daemon(flag string) (string, error) {
 	if path == "" {
 		self, err := os.Executable()
 		if err != nil {
-			return "", fmt.Errorf("find ftpalg beside ftplab: %w", err)
+			return "", fmt.Errorf("finding ftpalg beside ftplab: %w", err)
 		}
 		path = filepath.Join(filepath.Dir(self), "ftpalg")
 	}

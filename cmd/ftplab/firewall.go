@@ -85,7 +85,7 @@ func ask(ctx context.Context, l *lab.Lab, o order) (a answer, err error) {
 	case ctx.Err() != nil:
 		return a, ctx.Err()
 	case err != nil:
-		return a, fmt.Errorf("ask the keeper of lab %s: %w", l.Name, err)
+		return a, fmt.Errorf("asking the keeper of lab %s: %w", l.Name, err)
 	case a.Error != "":
 		return a, errors.New(a.Error)
 	}
@@ -96,7 +96,7 @@ func ask(ctx context.Context, l *lab.Lab, o order) (a answer, err error) {
 func takeOrders(l *lab.Lab) (net.Listener, error) {
 	ln, err := net.Listen("unix", l.Path(orderSocket))
 	if err != nil {
-		return nil, fmt.Errorf("listen for orders: %w", err)
+		return nil, fmt.Errorf("listening for orders: %w", err)
 	}
 	return ln, nil
 }
@@ -115,7 +115,7 @@ func obey(ctx context.Context, l *lab.Lab, g *attack.Gate, orders net.Listener) 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("wait for orders: %w", err)
+			return fmt.Errorf("waiting for orders: %w", err)
 		}
 		carryOut(ctx, g, conn)
 		conn.Close()

@@ -55,7 +55,7 @@ func interact(h *lab.Host, args []string) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(cmd.Env, `PS1=`+h.Name+`:\w# `)
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("run %s on %s: %w", args[0], h.Name, err)
+		return fmt.Errorf("running %s on %s: %w", args[0], h.Name, err)
 	}
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("%w: %w", errInShell, err)

@@ -56,13 +56,13 @@ func pause(ctx context.Context) error {
 func readKeys(f *os.File) (back func(), err error) {
 	old, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	if err != nil {
-		return nil, fmt.Errorf("ask the terminal how it is set: %w", err)
+		return nil, fmt.Errorf("asking the terminal how it is set: %w", err)
 	}
 	keys := *old
 	keys.Lflag &^= unix.ICANON | unix.ECHO
 	keys.Cc[unix.VMIN], keys.Cc[unix.VTIME] = 1, 0
 	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &keys); err != nil {
-		return nil, fmt.Errorf("make the terminal give single keys: %w", err)
+		return nil, fmt.Errorf("making the terminal give single keys: %w", err)
 	}
 	return func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, old) }, nil
 }
@@ -87,5 +87,5 @@ func unlessEnd(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return nil
 	}
-	return fmt.Errorf("wait for a key: %w", err)
+	return fmt.Errorf("waiting for a key: %w", err)
 }

@@ -78,13 +78,13 @@ func startKeep(c *cobra.Command, name, binary string) (log string, err error) {
 	err = k.Start()
 	_ = w.Close()
 	if err != nil {
-		return "", fmt.Errorf("start the keeper of the lab: %w", err)
+		return "", fmt.Errorf("starting the keeper of the lab: %w", err)
 	}
 	// Interrupted here, it would stand although nobody was told so.
 	stop := context.AfterFunc(c.Context(), func() { _ = k.Process.Signal(syscall.SIGTERM) })
 	report, err := io.ReadAll(r)
 	if err != nil {
-		return "", fmt.Errorf("read what the keeper of the lab reports: %w", err)
+		return "", fmt.Errorf("reading what the keeper of the lab reports: %w", err)
 	}
 	if log, ok := strings.CutPrefix(string(report), ready+" "); ok && stop() {
 		return log, nil

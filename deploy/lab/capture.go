@@ -44,7 +44,7 @@ func (h *Host) Capture(name string) (*Capture, error) { return h.capture(name, n
 func (h *Host) CaptureTCP(name string, port uint16) (*Capture, error) {
 	filter, err := bpf.Assemble(tcpOf(port))
 	if err != nil {
-		return nil, fmt.Errorf("make a filter for port %d: %w", port, err)
+		return nil, fmt.Errorf("making a filter for port %d: %w", port, err)
 	}
 	return h.capture(name, filter)
 }
@@ -62,7 +62,7 @@ func (h *Host) capture(name string, filter []bpf.RawInstruction) (*Capture, erro
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("capture on %s of %s: %w", name, h.Name, err)
+		return nil, fmt.Errorf("capturing on %s of %s: %w", name, h.Name, err)
 	}
 	go c.record()
 	return c, nil
@@ -125,7 +125,7 @@ func (c *Capture) Await(ctx context.Context, match func(Packet) bool) (Packet, e
 		next += len(packets)
 		select {
 		case <-ctx.Done():
-			return Packet{}, fmt.Errorf("wait for a packet on %s of %s: %w", c.Interface, c.Host.Name, context.Cause(ctx))
+			return Packet{}, fmt.Errorf("waiting for a packet on %s of %s: %w", c.Interface, c.Host.Name, context.Cause(ctx))
 		case <-time.After(awaitEvery):
 		}
 	}
@@ -174,16 +174,16 @@ func (c *Capture) WritePcapNG(w io.Writer) error {
 	}
 	ng, err := pcapgo.NewNgWriterInterface(w, in, pcapgo.DefaultNgWriterOptions)
 	if err != nil {
-		return fmt.Errorf("write a capture of %s: %w", c.Host.Name, err)
+		return fmt.Errorf("writing a capture of %s: %w", c.Host.Name, err)
 	}
 	for _, p := range c.Packets() {
 		info := gopacket.CaptureInfo{Timestamp: p.Time, CaptureLength: len(p.Frame), Length: len(p.Frame)}
 		if err := ng.WritePacket(info, p.Frame); err != nil {
-			return fmt.Errorf("write a capture of %s: %w", c.Host.Name, err)
+			return fmt.Errorf("writing a capture of %s: %w", c.Host.Name, err)
 		}
 	}
 	if err := ng.Flush(); err != nil {
-		return fmt.Errorf("write a capture of %s: %w", c.Host.Name, err)
+		return fmt.Errorf("writing a capture of %s: %w", c.Host.Name, err)
 	}
 	return nil
 }

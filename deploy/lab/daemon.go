@@ -32,20 +32,20 @@ func (l *Lab) StartDaemon(ctx context.Context, o DaemonOptions) (*Daemon, error)
 	}
 	binary, err := lookPath(o.Binary)
 	if err != nil {
-		return nil, fmt.Errorf("start ftpalg: %w", err)
+		return nil, fmt.Errorf("starting ftpalg: %w", err)
 	}
 	// For a person in the lab's shell. A second daemon finds it in place.
 	if err := os.Symlink(binary, l.Path(binDir+"/ftpalg")); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("make ftpalg known in the lab: %w", err)
+		return nil, fmt.Errorf("making ftpalg known in the lab: %w", err)
 	}
 	n := l.serial.Add(1)
 	config, socket := fmt.Sprintf("%s/ftpalg-%d.toml", o.Host.Home(), n), fmt.Sprintf("/run/lab/notify-%d", n)
 	if err := os.WriteFile(l.Path(config), []byte(o.Config), 0o644); err != nil {
-		return nil, fmt.Errorf("write the configuration of ftpalg: %w", err)
+		return nil, fmt.Errorf("writing the configuration of ftpalg: %w", err)
 	}
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: l.Path(socket), Net: "unixgram"})
 	if err != nil {
-		return nil, fmt.Errorf("listen for the daemon's readiness: %w", err)
+		return nil, fmt.Errorf("listening for the daemon's readiness: %w", err)
 	}
 	defer notify.Close()
 

@@ -59,7 +59,7 @@ func (l *Lab) furnish(ctx context.Context) error {
 	}
 	// Last: the thread above finds itself in the /proc of outside.
 	if out, err := l.Gateway.Command(ctx, "mount", "-t", "proc", "proc", "/proc").CombinedOutput(); err != nil {
-		return fmt.Errorf("mount /proc: %w: %s", err, out)
+		return fmt.Errorf("mounting /proc: %w: %s", err, out)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func mountHome() error {
 			return err
 		}
 		if err := unix.Mount(source, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return fmt.Errorf("mount %s again: %w", target, err)
+			return fmt.Errorf("mounting %s again: %w", target, err)
 		}
 	}
 	return ftpFiles()
@@ -174,14 +174,14 @@ func cover(path, text string) error {
 		return err
 	}
 	if err := unix.Mount(copied, path, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount the lab's %s: %w", path, err)
+		return fmt.Errorf("mounting the lab's %s: %w", path, err)
 	}
 	return nil
 }
 
 func mountTmpfs(dir string) error {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
-		return fmt.Errorf("mount a tmpfs on %s: %w", dir, err)
+		return fmt.Errorf("mounting a tmpfs on %s: %w", dir, err)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Host struct {
 func (h *Host) Do(f func() error) error {
 	return onThread(func() error {
 		if err := setns(h.net, unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter the network of %s: %w", h.Name, err)
+			return fmt.Errorf("entering the network of %s: %w", h.Name, err)
 		}
 		return f()
 	})
@@ -65,7 +65,7 @@ func (h *Host) DialFrom(ctx context.Context, local netip.AddrPort, network, addr
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connect from %s: %w", h.Name, err)
+		return nil, fmt.Errorf("connecting from %s: %w", h.Name, err)
 	}
 	return conn, nil
 }
@@ -77,7 +77,7 @@ func localAddr(network string, a netip.AddrPort) (net.Addr, error) {
 	case "udp", "udp4", "udp6":
 		return net.UDPAddrFromAddrPort(a), nil
 	}
-	return nil, fmt.Errorf("connect from %s: %w", a, net.UnknownNetworkError(network))
+	return nil, fmt.Errorf("connecting from %s: %w", a, net.UnknownNetworkError(network))
 }
 
 // Listen listens for TCP connections on the host. The address is numeric. It waits a
@@ -99,7 +99,7 @@ func (h *Host) Listen(ctx context.Context, network, address string) (ln net.List
 		}
 		time.Sleep(pollEvery)
 	}
-	return nil, fmt.Errorf("listen on %s: %w", h.Name, err)
+	return nil, fmt.Errorf("listening on %s: %w", h.Name, err)
 }
 
 // freedWithin is how long an address may stay in use after its socket was closed.
@@ -113,7 +113,7 @@ func (h *Host) ListenPacket(ctx context.Context, network, address string) (pc ne
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", h.Name, err)
+		return nil, fmt.Errorf("listening on %s: %w", h.Name, err)
 	}
 	return pc, nil
 }

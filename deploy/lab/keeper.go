@@ -68,10 +68,10 @@ func (k *keeper) kill() error {
 func (l *Lab) openNamespaces() (err error) {
 	dir := fmt.Sprintf("/proc/%d/ns/", l.keeper.pid)
 	if l.mnt, err = os.Open(dir + "mnt"); err != nil {
-		return fmt.Errorf("open the mounts of lab %s: %w", l.Name, err)
+		return fmt.Errorf("opening the mounts of lab %s: %w", l.Name, err)
 	}
 	if l.pid, err = os.Open(dir + "pid"); err != nil {
-		return fmt.Errorf("open the processes of lab %s: %w", l.Name, err)
+		return fmt.Errorf("opening the processes of lab %s: %w", l.Name, err)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (l *Lab) openNamespaces() (err error) {
 func (l *Lab) openHosts() (err error) {
 	for name, h := range l.hosts {
 		if h.net, err = os.Open(l.Path(netnsDir + name)); err != nil {
-			return fmt.Errorf("open the network of %s: %w", name, err)
+			return fmt.Errorf("opening the network of %s: %w", name, err)
 		}
 	}
 	return nil

@@ -70,7 +70,7 @@ func New(ctx context.Context, o Options) (l *Lab, err error) {
 		err = fmt.Errorf("%w, with CAP_SYS_ADMIN, which some containers lack: %w", ErrNotRoot, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("start the keeper of lab %s: %w", o.Name, err)
+		return nil, fmt.Errorf("starting the keeper of lab %s: %w", o.Name, err)
 	}
 	l = newLab(o.Name, k)
 	defer func() {
@@ -83,10 +83,10 @@ func New(ctx context.Context, o Options) (l *Lab, err error) {
 		return l, err
 	}
 	if err := l.furnish(ctx); err != nil {
-		return l, fmt.Errorf("set up the files of lab %s: %w", o.Name, err)
+		return l, fmt.Errorf("setting up the files of lab %s: %w", o.Name, err)
 	}
 	if err := l.wire(); err != nil {
-		return l, fmt.Errorf("set up the network of lab %s: %w", o.Name, err)
+		return l, fmt.Errorf("setting up the network of lab %s: %w", o.Name, err)
 	}
 	if o.Ruleset != "" {
 		return l, l.Gateway.LoadRuleset(ctx, o.Ruleset)
@@ -106,7 +106,7 @@ func Attach(name string) (*Lab, error) {
 	}
 	l := newLab(name, k)
 	if err := errors.Join(l.openNamespaces(), l.openHosts()); err != nil {
-		return nil, errors.Join(fmt.Errorf("attach to lab %s: %w", name, err), l.Close())
+		return nil, errors.Join(fmt.Errorf("attaching to lab %s: %w", name, err), l.Close())
 	}
 	return l, nil
 }

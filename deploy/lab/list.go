@@ -94,7 +94,7 @@ func (i Info) End(ctx context.Context) error {
 		return fmt.Errorf("end process %d, the keeper of lab %s: %w", i.Keeper, i.Name, err)
 	}
 	if err := i.awaitEnd(ctx); err != nil {
-		return fmt.Errorf("wait for the end of lab %s: %w", i.Name, err)
+		return fmt.Errorf("waiting for the end of lab %s: %w", i.Name, err)
 	}
 	return nil
 }

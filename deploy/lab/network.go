@@ -75,7 +75,7 @@ func (l *Lab) addresses() {
 func (l *Lab) makeHosts() error {
 	for _, name := range hostNames {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("make the network of %s: %w", name, err)
+			return fmt.Errorf("making the network of %s: %w", name, err)
 		}
 		const self = "/proc/thread-self/ns/net"
 		var err error
@@ -86,12 +86,12 @@ func (l *Lab) makeHosts() error {
 			return err
 		}
 		if err := unix.Mount(self, netnsDir+name, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("keep the network of %s: %w", name, err)
+			return fmt.Errorf("keeping the network of %s: %w", name, err)
 		}
 		for _, set := range []map[string]string{sysctls[""], sysctls[name]} {
 			for key, value := range set {
 				if err := os.WriteFile("/proc/sys/"+key, []byte(value), 0); err != nil {
-					return fmt.Errorf("set up the network of %s: %w", name, err)
+					return fmt.Errorf("setting up the network of %s: %w", name, err)
 				}
 			}
 		}
@@ -107,17 +107,17 @@ func (l *Lab) wire() error {
 			if _, ok := segments[p.segment]; !ok {
 				index, err := addBridge(sw, p.segment)
 				if err != nil {
-					return fmt.Errorf("make segment %s: %w", p.segment, err)
+					return fmt.Errorf("making segment %s: %w", p.segment, err)
 				}
 				segments[p.segment] = index
 			}
 			if err := l.plug(sw, p, segments[p.segment]); err != nil {
-				return fmt.Errorf("plug %s into segment %s: %w", p.host, p.segment, err)
+				return fmt.Errorf("plugging %s into segment %s: %w", p.host, p.segment, err)
 			}
 		}
 		for name, h := range l.hosts {
 			if err := h.withNetlink(func(nl *netlink.Handle) error { return addRoutes(nl, routes[name]) }); err != nil {
-				return fmt.Errorf("set the routes of %s: %w", name, err)
+				return fmt.Errorf("setting the routes of %s: %w", name, err)
 			}
 		}
 		return nil

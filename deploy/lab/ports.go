@@ -41,11 +41,11 @@ func (p *Ports) UnmarshalJSON(text []byte) error {
 	}
 	first, err := strconv.ParseUint(from, 10, 16)
 	if err != nil {
-		return fmt.Errorf("read ports %s: %w", text, err)
+		return fmt.Errorf("reading ports %s: %w", text, err)
 	}
 	last, err := strconv.ParseUint(to, 10, 16)
 	if err != nil {
-		return fmt.Errorf("read ports %s: %w", text, err)
+		return fmt.Errorf("reading ports %s: %w", text, err)
 	}
 	*p = Ports{uint16(first), uint16(last)}
 	return nil

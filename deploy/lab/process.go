@@ -38,12 +38,12 @@ func (l *Lab) start(c *Cmd, name string) (*Process, error) {
 	p.LogFile = fmt.Sprintf("%s/%s-%d.log", logDir, name, l.serial.Add(1))
 	var err error
 	if p.log, err = os.OpenFile(l.Path(p.LogFile), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644); err != nil {
-		return nil, fmt.Errorf("make the log of %s: %w", name, err)
+		return nil, fmt.Errorf("making the log of %s: %w", name, err)
 	}
 	c.Stdout, c.Stderr = p.log, p.log
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := c.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s on %s: %w", name, c.host.Name, err), p.log.Close())
+		return nil, errors.Join(fmt.Errorf("starting %s on %s: %w", name, c.host.Name, err), p.log.Close())
 	}
 	go func() {
 		_ = c.Wait()
@@ -64,7 +64,7 @@ func (p *Process) Log() string {
 // Signal sends a signal to the program. One that has ended is no error.
 func (p *Process) Signal(sig os.Signal) error {
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("send %v to %s: %w", sig, p.name, err)
+		return fmt.Errorf("sending %v to %s: %w", sig, p.name, err)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (p *Process) Wait(ctx context.Context) error {
 	case <-p.exited:
 		return p.cmd.Wait()
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the end of %s: %w", p.name, ctx.Err())
+		return fmt.Errorf("waiting for the end of %s: %w", p.name, ctx.Err())
 	}
 }
 
@@ -129,7 +129,7 @@ func (p *Process) await(ctx context.Context, what string, ready func() (bool, er
 				continue
 			}
 		}
-		return fmt.Errorf("wait until %s %s: %w: %s", p.name, what, err, p.Log())
+		return fmt.Errorf("waiting until %s %s: %w: %s", p.name, what, err, p.Log())
 	}
 }
 

@@ -20,7 +20,7 @@ type PureFTPDOptions struct {
 func (l *Lab) StartPureFTPD(ctx context.Context, o PureFTPDOptions) (*Process, error) {
 	host, port := l.place(o.Host, o.Port)
 	if err := os.MkdirAll(l.Path("/run/pure-ftpd"), 0o755); err != nil {
-		return nil, fmt.Errorf("make a directory for pure-ftpd: %w", err)
+		return nil, fmt.Errorf("making a directory for pure-ftpd: %w", err)
 	}
 	args := []string{
 		"--bind", "," + strconv.Itoa(int(port)), // every address, both families

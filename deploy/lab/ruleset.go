@@ -29,7 +29,7 @@ func (h *Host) LoadRuleset(ctx context.Context, text string) error {
 	c := h.Command(ctx, "nft", "-f", "-")
 	c.Stdin = strings.NewReader(text)
 	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("load a ruleset on %s: %w: %s", h.Name, err, out)
+		return fmt.Errorf("loading a ruleset on %s: %w: %s", h.Name, err, out)
 	}
 	return nil
 }

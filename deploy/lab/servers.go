@@ -32,7 +32,7 @@ func (l *Lab) place(h *Host, port uint16) (*Host, uint16) {
 func (h *Host) configure(server string, port uint16, text string) (string, error) {
 	file := fmt.Sprintf("%s/%s-%d.conf", h.Home(), server, port)
 	if err := os.WriteFile(h.lab.Path(file), []byte(text), 0o644); err != nil {
-		return "", fmt.Errorf("write the configuration of %s: %w", server, err)
+		return "", fmt.Errorf("writing the configuration of %s: %w", server, err)
 	}
 	return file, nil
 }

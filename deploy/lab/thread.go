@@ -38,10 +38,10 @@ func (l *Lab) enterLab() error {
 		return fmt.Errorf("unshare the working directory of a thread: %w", err)
 	}
 	if err := setns(l.mnt, unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("enter the mounts of lab %s: %w", l.Name, err)
+		return fmt.Errorf("entering the mounts of lab %s: %w", l.Name, err)
 	}
 	if err := setns(l.pid, unix.CLONE_NEWPID); err != nil {
-		return fmt.Errorf("enter the processes of lab %s: %w", l.Name, err)
+		return fmt.Errorf("entering the processes of lab %s: %w", l.Name, err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ var lockAddress = &unix.SockaddrUnix{Name: "@ftpalg"}
 func lock() (unlock func() error, err error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock socket: %w", err)
+		return nil, fmt.Errorf("opening the lock socket: %w", err)
 	}
 	err = unix.Bind(fd, lockAddress)
 	if err == nil {
@@ -33,7 +33,7 @@ func lock() (unlock func() error, err error) {
 	case errors.Is(err, unix.EADDRINUSE):
 		err = nil
 	case err != nil:
-		err = fmt.Errorf("bind the lock socket: %w", err)
+		err = fmt.Errorf("binding the lock socket: %w", err)
 	}
 	if err != nil {
 		_ = unix.Close(fd)

@@ -77,7 +77,7 @@ func (d *dialogue) play(script string) error {
 		}
 		_ = to.SetReadDeadline(time.Now().Add(arrival))
 		if got, err := in.ReadString('\n'); err != nil {
-			return fmt.Errorf("wait for %q: %w", line, err)
+			return fmt.Errorf("waiting for %q: %w", line, err)
 		} else if got != text+"\r\n" {
 			return fmt.Errorf("%q arrived as %q", line, got)
 		}

@@ -34,7 +34,7 @@ type span struct {
 func expect(h *lab.Host) (*expectations, error) {
 	x := &expectations{events: make(chan conntrack.Event, 64), heard: make(chan struct{}), spans: map[uint16]span{}}
 	if err := h.Do(x.connect); err != nil {
-		return nil, fmt.Errorf("listen to conntrack on %s: %w", h.Name, err)
+		return nil, fmt.Errorf("listening to conntrack on %s: %w", h.Name, err)
 	}
 	return x, nil
 }
@@ -73,7 +73,7 @@ func (x *expectations) hear(errs <-chan error) {
 			}
 			x.note(e, time.Now())
 		case err := <-errs:
-			x.deaf = fmt.Errorf("listen to conntrack: %w", err)
+			x.deaf = fmt.Errorf("listening to conntrack: %w", err)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (x *expectations) stood(ctx context.Context, port uint16) (time.Duration, e
 			return s.to.Sub(s.from), nil
 		}
 		if err := sleep(ctx, 5*time.Millisecond); err != nil {
-			return 0, fmt.Errorf("wait until conntrack tells that it expected a connection to port %d: %w", port, err)
+			return 0, fmt.Errorf("waiting until conntrack tells that it expected a connection to port %d: %w", port, err)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func (x *expectations) stood(ctx context.Context, port uint16) (time.Duration, e
 func (x *expectations) stands(port uint16) (since, left time.Duration, err error) {
 	all, err := x.ask.DumpExpect()
 	if err != nil {
-		return 0, 0, fmt.Errorf("ask for what conntrack expects: %w", err)
+		return 0, 0, fmt.Errorf("asking for what conntrack expects: %w", err)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

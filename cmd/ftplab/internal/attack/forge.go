@@ -33,7 +33,7 @@ func (d *dialogue) resend(ctx context.Context, h *lab.Host, segments *lab.Captur
 		b := gopacket.NewSerializeBuffer()
 		o := gopacket.SerializeOptions{ComputeChecksums: true}
 		if err := gopacket.SerializeLayers(b, o, tcp, gopacket.Payload(tcp.Payload)); err != nil {
-			return fmt.Errorf("make a segment again: %w", err)
+			return fmt.Errorf("making a segment again: %w", err)
 		}
 		raw, err := h.ListenPacket(ctx, "ip4:tcp", local.IP.String())
 		if err != nil {
@@ -41,7 +41,7 @@ func (d *dialogue) resend(ctx context.Context, h *lab.Host, segments *lab.Captur
 		}
 		defer raw.Close()
 		if _, err := raw.WriteTo(b.Bytes(), &net.IPAddr{IP: remote.IP}); err != nil {
-			return fmt.Errorf("send a segment again: %w", err)
+			return fmt.Errorf("sending a segment again: %w", err)
 		}
 		return nil
 	}

@@ -99,7 +99,7 @@ func (g *Gate) stop(ctx context.Context) error {
 	within, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
 	if err := d.Stop(within); err != nil {
-		return errors.Join(fmt.Errorf("stop ftpalg: %w", err), d.Kill())
+		return errors.Join(fmt.Errorf("stopping ftpalg: %w", err), d.Kill())
 	}
 	return nil
 }

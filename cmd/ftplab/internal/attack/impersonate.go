@@ -21,7 +21,7 @@ import (
 func loosen(gateway *lab.Host) error {
 	err := gateway.Do(func() error { return os.WriteFile("/proc/sys/net/ipv4/conf/all/rp_filter", []byte("2"), 0) })
 	if err != nil {
-		return fmt.Errorf("set the reverse-path filter of %s: %w", gateway.Name, err)
+		return fmt.Errorf("setting the reverse-path filter of %s: %w", gateway.Name, err)
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (m *mimic) say(ctx context.Context, line string) error {
 	b := gopacket.NewSerializeBuffer()
 	o := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
 	if err := gopacket.SerializeLayers(b, o, &eth, ip, &tcp, gopacket.Payload(line+"\r\n")); err != nil {
-		return fmt.Errorf("make a segment in another's name: %w", err)
+		return fmt.Errorf("making a segment in another's name: %w", err)
 	}
 	if err := sendFrame(m.host, m.wire.Interface, b.Bytes()); err != nil {
 		return err
@@ -155,7 +155,7 @@ func sendFrame(h *lab.Host, name string, frame []byte) error {
 		return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: out.Index})
 	})
 	if err != nil {
-		return fmt.Errorf("send a frame on %s of %s: %w", name, h.Name, err)
+		return fmt.Errorf("sending a frame on %s of %s: %w", name, h.Name, err)
 	}
 	return nil
 }

@@ -84,10 +84,10 @@ func (p *puppet) segment(tcp layers.TCP, text string) error {
 	b := gopacket.NewSerializeBuffer()
 	o := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
 	if err := gopacket.SerializeLayers(b, o, &tcp, gopacket.Payload(text)); err != nil {
-		return fmt.Errorf("make a segment: %w", err)
+		return fmt.Errorf("making a segment: %w", err)
 	}
 	if _, err := p.out.WriteTo(b.Bytes(), &net.IPAddr{IP: p.remote.Addr().AsSlice()}); err != nil {
-		return fmt.Errorf("send a segment from %s: %w", p.host.Name, err)
+		return fmt.Errorf("sending a segment from %s: %w", p.host.Name, err)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (p *puppet) await(ctx context.Context, what string, done func(*layers.TCP) 
 			}
 		}
 		if time.Since(begin) > stubborn {
-			return fmt.Errorf("wait for %s: %w", what, errSilent)
+			return fmt.Errorf("waiting for %s: %w", what, errSilent)
 		}
 		if err := sleep(ctx, 500*time.Microsecond); err != nil {
 			return err

@@ -69,7 +69,7 @@ func (c *column) scan(ctx context.Context, from *lab.Host) (Cell, int, error) {
 	args := append(strings.Fields(nmapOptions), c.Client.IPv4.String())
 	out, err := from.Command(ctx, "nmap", args...).Output()
 	if err != nil {
-		return Cell{}, 0, fmt.Errorf("run nmap: %w", err)
+		return Cell{}, 0, fmt.Errorf("running nmap: %w", err)
 	}
 	states, err := readScan(out)
 	if err != nil {
@@ -96,7 +96,7 @@ func readScan(text []byte) (map[string]int, error) {
 		} `xml:"host>ports>extraports"`
 	}
 	if err := xml.Unmarshal(text, &report); err != nil {
-		return nil, fmt.Errorf("read the report of nmap: %w", err)
+		return nil, fmt.Errorf("reading the report of nmap: %w", err)
 	}
 	states, sum := map[string]int{}, len(report.Ports)
 	for _, p := range report.Ports {

@@ -118,7 +118,7 @@ func transferred(ctx context.Context, cmd *lab.Cmd, program string, check func(o
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 			said = string(exit.Stderr)
 		}
-		return Cell{}, fmt.Errorf("run %s: %w: %s", program, err, said)
+		return Cell{}, fmt.Errorf("running %s: %w: %s", program, err, said)
 	}
 	if err := check(string(out)); err != nil {
 		return Cell{}, fmt.Errorf("look at what %s has transferred: %w", program, err)

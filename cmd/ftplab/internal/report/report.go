@@ -30,14 +30,14 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 func Write(w io.Writer, s *story.Story, m *attack.Matrix) error {
 	p, err := newPage(s, m)
 	if err != nil {
-		return fmt.Errorf("make the page: %w", err)
+		return fmt.Errorf("making the page: %w", err)
 	}
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, "page.html", p); err != nil {
-		return fmt.Errorf("make the page: %w", err)
+		return fmt.Errorf("making the page: %w", err)
 	}
 	if _, err := w.Write(bytes.Map(visible, b.Bytes())); err != nil {
-		return fmt.Errorf("write the page: %w", err)
+		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (r *run) detour(ctx context.Context, from, to uint16) error {
 	}
 	defer conn.Close()
 	if err := setTTL(conn.(*net.UDPConn), probeTTL); err != nil {
-		return fmt.Errorf("set the TTL of a probe: %w", err)
+		return fmt.Errorf("setting the TTL of a probe: %w", err)
 	}
 	if _, err := conn.Write(nil); err != nil {
 		return fmt.Errorf("probe %v: %w", target, err)
@@ -42,7 +42,7 @@ func (r *run) detour(ctx context.Context, from, to uint16) error {
 	case err == nil:
 		return fmt.Errorf("probe %v: something listens there", target)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("wait for the server to refuse the probe of %v: %w", target, err)
+		return fmt.Errorf("waiting for the server to refuse the probe of %v: %w", target, err)
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func (r *run) settle(ctx context.Context) error {
 	for !closed(lab.Connections(r.captures[atClient].Packets())) {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the end of the connections: %w", ctx.Err())
+			return fmt.Errorf("waiting for the end of the connections: %w", ctx.Err())
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -218,7 +218,7 @@ func (r *run) save() error {
 		return nil
 	}
 	if err := os.MkdirAll(r.PcapDir, 0o755); err != nil {
-		return fmt.Errorf("make the directory of the captures: %w", err)
+		return fmt.Errorf("making the directory of the captures: %w", err)
 	}
 	for at, c := range r.captures {
 		var b bytes.Buffer
@@ -227,7 +227,7 @@ func (r *run) save() error {
 		}
 		path := filepath.Join(r.PcapDir, names[at]+".pcapng")
 		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			return errors.Join(fmt.Errorf("write a capture: %w", err), os.Remove(path))
+			return errors.Join(fmt.Errorf("writing a capture: %w", err), os.Remove(path))
 		}
 	}
 	return nil

@@ -68,7 +68,7 @@ func (r *run) programs(ctx context.Context) ([]Program, error) {
 		c.SysProcAttr = apart()
 		out, err := c.Output()
 		if err != nil {
-			return nil, fmt.Errorf("ask %s for its version: %w", p.name, err)
+			return nil, fmt.Errorf("asking %s for its version: %w", p.name, err)
 		}
 		version := "unknown"
 		if found := regexp.MustCompile(p.version).FindSubmatch(out); found != nil {
