@@ -109,8 +109,9 @@ type Flows interface {
 	// the pinhole. ok is false where the kernel does not know: accounting is
 	// off, the flow is gone, or its source port is not known.
 	Counters(p Pinhole) (c Counters, ok bool, err error)
-	// ID returns the number that connection tracking gave the control connection. It is
-	// another one's with every new connection. ok is false where there is none.
+	// ID returns the number that connection tracking gave the control connection. Another
+	// number is another connection; the same may be another one too, as the kernel makes it
+	// of the place of its entry (nf_ct_get_id). ok is false where there is none.
 	ID(f Flow) (id uint32, ok bool, err error)
 	// Vouch puts the label of control connections that may be taken up again on the
 	// flow, or takes it away, and returns when that is in force. A flow that is gone
