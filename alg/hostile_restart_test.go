@@ -181,3 +181,15 @@ func TestAuthLineSplitAcrossACrash(t *testing.T) {
 		}
 	}
 }
+
+// Bytes went by while no daemon listened: what cannot be read does not pass.
+func TestAuthThatDoesNotGoOnWhereTheDaemonHadStopped(t *testing.T) {
+	x := newWire(t, denyTLS).login()
+	y := restart(t, x)
+	y.next[fromClient] += 20
+	id := y.say(fromClient, "AUTH TLS\r\n")
+	y.wantDrop(id)
+	if len(y.injected) == 0 {
+		t.Error("neither end was reset")
+	}
+}

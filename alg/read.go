@@ -32,7 +32,7 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
 	}
 	if s.resumes() && !s.continues(d, seg) {
 		s.forget("it did not go on where the daemon had stopped")
-		s.w.accept(id, nil)
+		s.w.foreign(s.flow, d, seg, id)
 		return
 	}
 	if !s.talk.Followed() && !s.reads() {
