@@ -52,7 +52,8 @@ func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, err
 }
 
 // DialFrom is Dial with a chosen local address and port, port 20 for example; a zero
-// value leaves both to the kernel. The port may be one that was used a moment ago.
+// value leaves both to the kernel. The port may be one that was used a moment ago: its
+// last connection need not have ended at both ends yet.
 func (h *Host) DialFrom(ctx context.Context, local netip.AddrPort, network, address string) (conn net.Conn, err error) {
 	d := net.Dialer{Control: reuseAddress}
 	if local.IsValid() {
@@ -60,7 +61,7 @@ func (h *Host) DialFrom(ctx context.Context, local netip.AddrPort, network, addr
 			return nil, err
 		}
 	}
-	err = h.Do(func() (err error) {
+	err = h.onceFree(ctx, unix.EADDRNOTAVAIL, func() (err error) {
 		conn, err = d.DialContext(ctx, network, address)
 		return err
 	})
@@ -86,24 +87,30 @@ func localAddr(network string, a netip.AddrPort) (net.Addr, error) {
 func (h *Host) Listen(ctx context.Context, network, address string) (ln net.Listener, err error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	for range freedWithin / pollEvery {
-		err = h.Do(func() (err error) {
-			ln, err = lc.Listen(ctx, network, address)
-			return err
-		})
-		if err == nil {
-			return ln, nil
-		}
-		if !errors.Is(err, unix.EADDRINUSE) || ctx.Err() != nil {
-			break
-		}
-		time.Sleep(pollEvery)
+	err = h.onceFree(ctx, unix.EADDRINUSE, func() (err error) {
+		ln, err = lc.Listen(ctx, network, address)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", h.Name, err)
 	}
-	return nil, fmt.Errorf("listening on %s: %w", h.Name, err)
+	return ln, nil
 }
 
 // freedWithin is how long an address may stay in use after its socket was closed.
 const freedWithin = time.Second
+
+// onceFree does f on the host, again for a moment while it fails because what it wants
+// is still in use, which is how the errno says so.
+func (h *Host) onceFree(ctx context.Context, inUse unix.Errno, f func() error) (err error) {
+	for range freedWithin / pollEvery {
+		if err = h.Do(f); !errors.Is(err, inUse) || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(pollEvery)
+	}
+	return err
+}
 
 // ListenPacket opens a UDP or raw IP socket on the host, as net.ListenPacket does.
 func (h *Host) ListenPacket(ctx context.Context, network, address string) (pc net.PacketConn, err error) {
