@@ -123,9 +123,9 @@ func TestNothingIsLeft(t *testing.T) {
 					c.up = true
 					c.next = [2]uint32{r.Uint32(), r.Uint32()}
 					id++
-					batch = append(batch, Packet{id, leakPacket(c.f.Client, c.f.Server, c.next[0]-1, 0, tcp.SYN, ""), 3, 4})
+					batch = append(batch, Packet{ID: id, Data: leakPacket(c.f.Client, c.f.Server, c.next[0]-1, 0, tcp.SYN, ""), In: 3, Out: 4})
 					id++
-					batch = append(batch, Packet{id, leakPacket(c.f.Server, c.f.Client, c.next[1]-1, c.next[0], tcp.SYN|tcp.ACK, ""), 4, 3})
+					batch = append(batch, Packet{ID: id, Data: leakPacket(c.f.Server, c.f.Client, c.next[1]-1, c.next[0], tcp.SYN|tcp.ACK, ""), In: 4, Out: 3})
 					continue
 				case r.IntN(150) == 0:
 					flags |= tcp.RST
@@ -149,7 +149,7 @@ func TestNothingIsLeft(t *testing.T) {
 					}
 				}
 				id++
-				batch = append(batch, Packet{id, leakPacket(from, to, seq, ack, flags, text), in, out})
+				batch = append(batch, Packet{ID: id, Data: leakPacket(from, to, seq, ack, flags, text), In: in, Out: out})
 			}
 			take(w.Batch(now, batch))
 			now = now.Add(time.Duration(r.IntN(200)) * time.Millisecond)
@@ -211,7 +211,7 @@ func TestHeldIsGivenBackToTheWrongOne(t *testing.T) {
 		if d == fromServer {
 			from, to, in, out = to, from, out, in
 		}
-		w.Batch(now, []Packet{{1, leakPacket(from, to, seq, ack, flags, text), in, out}})
+		w.Batch(now, []Packet{{ID: 1, Data: leakPacket(from, to, seq, ack, flags, text), In: in, Out: out}})
 		w.Settle(now)
 	}
 	send(fromClient, 99, 0, tcp.SYN, "")

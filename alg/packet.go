@@ -6,6 +6,8 @@ type Packet struct {
 	Data []byte // from the network header on; the worker copies what it keeps
 	In   uint32 // index of the interface by which it came in; 0: this host sent it
 	Out  uint32 // index of the interface by which it will leave; 0: it is for this host
+	// Translated says that the connection's addresses are translated.
+	Translated bool
 }
 
 // Verdict is the answer to one Packet. The zero action accepts it unchanged.

@@ -47,7 +47,7 @@ func (w *worker) handle(packets []queue.Packet) error {
 	if len(packets) > 0 {
 		w.packets = w.packets[:0]
 		for _, p := range packets {
-			w.packets = append(w.packets, alg.Packet(p))
+			w.packets = append(w.packets, alg.Packet{ID: p.ID, Data: p.Data, In: p.In, Out: p.Out})
 		}
 		if err := w.answer(now, w.alg.Batch(now, w.packets)); err != nil {
 			return err
