@@ -32,6 +32,12 @@ type Pinhole struct {
 	As netip.Addr     // the address that it comes from for the end that listens, in place of Source
 }
 
+// untranslated returns the pinhole as the dialogue announced it.
+func (p Pinhole) untranslated() Pinhole {
+	p.At, p.As = netip.AddrPort{}, netip.Addr{}
+	return p
+}
+
 // Client returns the address of the FTP client.
 func (p Pinhole) Client() netip.Addr {
 	if p.Mode == Active {

@@ -23,10 +23,10 @@ type Adjustment = tcp.Adjustment
 // translated. Implementations are safe for concurrent use by several workers.
 type Translations interface {
 	// Prepare returns how a control connection is translated, and the adjustments that
-	// its directions have, by the side that sends. It sees to it that the kernel can
-	// adjust it, which may replace the flow's entry by an equal one. ok is false where
-	// connection tracking does not know the connection.
-	Prepare(f Flow) (t Translation, a [2]Adjustment, ok bool, err error)
+	// its directions have, by the side that sends. Where it is to be adjustable it sees to
+	// it that the kernel can do that, which may replace the flow's entry by an equal one.
+	// ok is false where connection tracking does not know the connection.
+	Prepare(f Flow, adjustable bool) (t Translation, a [2]Adjustment, ok bool, err error)
 	// Adjust sets the adjustment of what one side sends, and returns when it is in force.
 	Adjust(f Flow, from tcp.Side, a Adjustment) error
 	// Free reports whether connections from a source, of these ports, to an address that

@@ -26,7 +26,10 @@ type WorkerConfig struct {
 	Flows    Flows // may be nil: then counters are not known, and nothing is vouched for
 	Sink     Sink
 	Limits   *Limits
-	Index    int // tells the sessions of one worker from those of another
+	// Translations may be nil: then a connection is taken for one that is not translated.
+	Translations Translations
+	Outside      *Outside // not nil where Translations is not
+	Index        int      // tells the sessions of one worker from those of another
 	// Vouched reports, for a flow whose SYN was not seen, that its dialogue may be taken
 	// up for active mode. It may be nil: then none is.
 	Vouched func(Flow) bool
@@ -168,13 +171,17 @@ func (w *Worker) Tick(now time.Time) Result {
 // Stop ends all sessions: verdicts for what is held, pinholes closed.
 func (w *Worker) Stop(now time.Time) Result {
 	w.begin(now)
+	w.end()
+	return w.res
+}
+
+func (w *Worker) end() {
 	for _, s := range w.sessions {
 		s.forget("ftpalg stops")
 	}
 	w.leave()
 	w.holding = nil
 	w.commit()
-	return w.res
 }
 
 func (w *Worker) begin(now time.Time) {
