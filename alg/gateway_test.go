@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // tick is how often a daemon calls Worker.Tick.
@@ -32,12 +33,16 @@ type gateway struct {
 	order    []uint32 // of the verdicts
 	injected [][]byte
 	lean     bool // nothing is remembered: for measurements
+
+	translated bool // connection tracking says so of all packets but SYNs
 }
 
 // by gives the worker a packet that comes in and leaves by these interfaces.
 func (g *gateway) by(in, out uint32, p []byte) uint32 {
 	g.id++
-	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: p, In: in, Out: out}}))
+	seg, err := tcp.Parse(p)
+	translated := g.translated && err == nil && seg.Flags&(tcp.SYN|tcp.ACK) != tcp.SYN
+	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: p, In: in, Out: out, Translated: translated}}))
 	return g.id
 }
 
