@@ -17,6 +17,15 @@ type translated struct {
 	at     outside // taken for the live announcement; zero: none
 }
 
+// outside returns how the ends of a session see each other, the zero value where that is by
+// their own addresses.
+func (s *session) outside() Translation {
+	if s.nat == nil {
+		return Translation{}
+	}
+	return s.nat.Translation
+}
+
 // rewrites reports whether announcements of a mode have to name another address than they
 // do: that by which the end that waits is known to the other.
 func (t *translated) rewrites(m Mode, f Flow) bool {

@@ -206,7 +206,7 @@ func (w *Worker) drop(id uint32) {
 
 func (s *session) event(k Kind, reason string) Event {
 	return Event{
-		Time: s.w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Reason: reason,
+		Time: s.w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Outside: s.outside(), Reason: reason,
 	}
 }
 

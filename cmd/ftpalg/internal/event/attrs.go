@@ -15,6 +15,8 @@ func (j *JSON) Attrs() []slog.Attr {
 	add(j.Session != 0, "session", j.Session)
 	add(j.Client.IsValid(), "client", j.Client)
 	add(j.Server.IsValid(), "server", j.Server)
+	add(j.OutsideClient.IsValid(), "outside_client", j.OutsideClient)
+	add(j.OutsideServer.IsValid(), "outside_server", j.OutsideServer)
 	add(j.Reason != "", "reason", j.Reason)
 	if pinhole {
 		add(true, "mode", j.Mode)
@@ -22,6 +24,9 @@ func (j *JSON) Attrs() []slog.Attr {
 		add(true, "source_port", *j.SourcePort)
 		add(true, "address", j.Address)
 		add(true, "port", j.Port)
+		add(j.OutsideAddress.IsValid(), "outside_address", j.OutsideAddress)
+		add(j.OutsidePort != 0, "outside_port", j.OutsidePort)
+		add(j.OutsideSource.IsValid(), "outside_source", j.OutsideSource)
 	}
 	add(!j.OpenedAt.IsZero(), "opened_at", j.OpenedAt)
 	if j.Used != nil {
