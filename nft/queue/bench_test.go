@@ -12,7 +12,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	divert(b, 7)
 	to := receiver(b, "127.0.0.1")
 	from := sender(b, to)
-	defer serve(b, q, accept(q))()
+	defer serve(b, q, acceptAll(q))()
 	data := make([]byte, 100)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -32,7 +32,7 @@ func BenchmarkLoad(b *testing.B) {
 	divert(b, 7)
 	to := receiver(b, "127.0.0.1")
 	from := sender(b, to)
-	defer serve(b, q, accept(q))()
+	defer serve(b, q, acceptAll(q))()
 	data := make([]byte, 100)
 	b.ReportAllocs()
 	const window = 256
@@ -45,6 +45,42 @@ func BenchmarkLoad(b *testing.B) {
 		}
 		if _, err := to.Read(data); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// From the socket to the verdict a packet takes nothing from the heap.
+func TestNoAllocation(t *testing.T) {
+	namespace(t, 1500)
+	q := open(t, Config{Number: 7})
+	divert(t, 7)
+	to := receiver(t, "127.0.0.1")
+	from := sender(t, to)
+	data := make([]byte, 100)
+	handle := acceptAll(q)
+	for _, n := range []int{1, 5} { // packets at a time
+		got := 0
+		count := func(packets []Packet) error {
+			got += len(packets)
+			return handle(packets)
+		}
+		allocs := testing.AllocsPerRun(100, func() {
+			for range n {
+				if _, err := from.Write(data); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := q.Drain(count); err != nil {
+				t.Fatal(err)
+			}
+			for range n {
+				if _, err := to.Read(data); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if allocs != 0 || got != 101*n {
+			t.Errorf("%d packets, %d at a time: %v allocations", got, n, allocs)
 		}
 	}
 }
