@@ -34,10 +34,15 @@ type gateway struct {
 	lean     bool // nothing is remembered: for measurements
 }
 
-// by gives the worker a packet that comes in and leaves by these interfaces.
+// by gives the worker a packet that comes in and leaves by these interfaces. Its bytes are
+// the queue's again once it has its verdict.
 func (g *gateway) by(in, out uint32, p []byte) uint32 {
 	g.id++
-	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: p, In: in, Out: out}}))
+	lent := slices.Clone(p)
+	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: lent, In: in, Out: out}}))
+	for i := range lent {
+		lent[i] = 'X'
+	}
 	return g.id
 }
 
