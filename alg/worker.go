@@ -23,7 +23,7 @@ const (
 type WorkerConfig struct {
 	Policy   Policy
 	Pinholes Pinholes
-	Flows    Flows // may be nil: then counters are not known, and nothing is vouched for
+	Flows    Flows // may be nil: then nothing is vouched for
 	Sink     Sink
 	Limits   *Limits
 	Index    int // tells the sessions of one worker from those of another

@@ -157,6 +157,7 @@ func (d *daemon) makeWorkers() error {
 	} else {
 		d.later(flows.Close)
 		c.Flows, d.flows = flows, flows
+		d.openCounting()
 	}
 	d.takeUp()
 	c.Vouched, c.Saved = d.resumable.takeVouched, d.resumable.takeSaved
