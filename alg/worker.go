@@ -134,7 +134,7 @@ func (w *Worker) Batch(now time.Time, packets []Packet) Result {
 	return w.res
 }
 
-// Tick does what has fallen due. It wants to be called about every 100 ms.
+// Tick does what has fallen due. It wants to be called about every 100 ms, but see Rest.
 func (w *Worker) Tick(now time.Time) Result {
 	w.begin(now)
 	at := w.clock()

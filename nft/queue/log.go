@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -79,8 +80,13 @@ func OpenLog(group uint16) (*Log, error) {
 	if err != nil {
 		return nil, packetLog.explain(group, err)
 	}
-	l := &Log{group: group, fd: fd, in: newReader(fd, logSlots)}
+	l := &Log{group: group, fd: fd}
+	if l.in, err = newReader(fd, logSlots); err != nil {
+		_ = unix.Close(fd)
+		return nil, packetLog.explain(group, err)
+	}
 	if err := l.bind(); err != nil {
+		l.in.close()
 		_ = unix.Close(fd)
 		return nil, packetLog.explain(group, err)
 	}
@@ -115,7 +121,7 @@ func (l *Log) bind() error {
 		return err
 	}
 	for {
-		n, err := l.in.read(true)
+		n, err := l.in.read(unix.MSG_WAITFORONE)
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return err
 		}
@@ -137,11 +143,12 @@ func (l *Log) bind() error {
 func (l *Log) Run(ctx context.Context, handle func(LogEntry)) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer context.AfterFunc(ctx, l.in.waker.wake)()
 	for ctx.Err() == nil {
 		if l.closed.Load() {
 			return net.ErrClosed
 		}
-		n, err := l.in.read(true)
+		n, err := l.in.wait(time.Hour)
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
 			l.overruns.Add(1)
@@ -229,6 +236,7 @@ func (l *Log) Counters() LogCounters {
 // Close gives the group up.
 func (l *Log) Close() error {
 	l.closed.Store(true)
+	l.in.close()
 	if err := unix.Close(l.fd); err != nil {
 		return fmt.Errorf("closing NFLOG group %d: %w", l.group, err)
 	}

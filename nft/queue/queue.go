@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/florianl/go-nfqueue/v2"
 	"github.com/mdlayher/netlink"
@@ -58,12 +59,13 @@ type Counters struct {
 // maxBatch bounds what is handled, and so also held up, together.
 const maxBatch = 64
 
-// Queue is a bound NFQUEUE. Counters may be called at any time and Close once;
+// Queue is a bound NFQUEUE. Counters and Wake may be called at any time and Close once;
 // everything else by one goroutine at a time.
 type Queue struct {
 	number uint16
 	nf     *nfqueue.Nfqueue
 	sock   *socket
+	rest   time.Duration // how long a read may wait
 
 	batch []Packet
 	drops []Verdict // of packets that cannot be read
@@ -80,7 +82,7 @@ type Queue struct {
 // ErrUnsupported where the kernel has no such queues, and unix.EPERM for want of
 // CAP_NET_ADMIN.
 func Open(c Config) (*Queue, error) {
-	q := &Queue{number: c.Number}
+	q := &Queue{number: c.Number, rest: idle}
 	if err := q.bind(c); err != nil {
 		return nil, packetQueue.explain(c.Number, err)
 	}

@@ -24,6 +24,10 @@ type reader struct {
 	headers []mmsghdr
 	vectors []unix.Iovec
 	slots   []byte // one of maxMessage for each header; only what is written to takes memory
+
+	quiet bool // the last read waited in vain
+	poll  [2]unix.PollFd
+	waker *waker
 }
 
 // mmsghdr is the kernel's struct of that name.
@@ -32,12 +36,18 @@ type mmsghdr struct {
 	n uint32
 }
 
-func newReader(fd, slots int) *reader {
+func newReader(fd, slots int) (*reader, error) {
+	w, err := newWaker()
+	if err != nil {
+		return nil, err
+	}
 	r := &reader{
 		fd:      fd,
 		headers: make([]mmsghdr, slots),
 		vectors: make([]unix.Iovec, slots),
 		slots:   make([]byte, slots*maxMessage),
+		poll:    [...]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(w.fd), Events: unix.POLLIN}},
+		waker:   w,
 	}
 	for i := range r.headers {
 		r.vectors[i].Base = &r.slots[i*maxMessage]
@@ -45,19 +55,41 @@ func newReader(fd, slots int) *reader {
 		r.headers[i].Iov = &r.vectors[i]
 		r.headers[i].SetIovlen(1)
 	}
-	return r
+	return r, nil
 }
 
-// read returns how many datagrams have arrived. Where there are none it waits for one, if
-// it may. The error is EAGAIN after a wait in vain, ENOBUFS after a loss, or says that the
-// socket is of no use any more.
-func (r *reader) read(wait bool) (int, error) {
+// wait returns how many datagrams have arrived. Where there are none it waits for one: for
+// 100 ms, and where that was in vain, with the next call as long as rest, or until somebody
+// wakes it. The error is EAGAIN after a wait in vain, ENOBUFS after a loss, or says that
+// the socket is of no use any more.
+//
+// A wait that ends every 100 ms would not cost much, but that the runtime then looks for
+// work another fifty times (sysmon in runtime/proc.go).
+func (r *reader) wait(rest time.Duration) (int, error) {
+	if r.quiet && !r.rest(rest) {
+		return 0, unix.EAGAIN
+	}
 	// For the first it waits, but not for the others: no read is left that only says
 	// that there are no more.
-	flags := unix.MSG_WAITFORONE
-	if !wait {
-		flags = unix.MSG_DONTWAIT
+	n, err := r.read(unix.MSG_WAITFORONE)
+	r.quiet = err == unix.EAGAIN
+	return n, err
+}
+
+// rest waits for traffic, and reports whether there is any.
+func (r *reader) rest(d time.Duration) bool {
+	n, err := unix.Poll(r.poll[:], int(min(d, time.Hour).Milliseconds()))
+	if err != nil || n <= 0 {
+		return false
 	}
+	if r.poll[1].Revents != 0 {
+		r.waker.heard()
+	}
+	return r.poll[0].Revents != 0
+}
+
+// read returns how many datagrams have arrived.
+func (r *reader) read(flags int) (int, error) {
 	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.fd),
 		uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), uintptr(flags), 0, 0)
 	switch errno {
@@ -75,6 +107,9 @@ func (r *reader) read(wait bool) (int, error) {
 func (r *reader) datagram(i int) []byte {
 	return r.slots[i*maxMessage:][:r.headers[i].n]
 }
+
+// close gives back all but the socket.
+func (r *reader) close() { r.waker.close() }
 
 // openNetlink opens a netfilter socket with a read buffer of this size, whose reads wait as
 // long as idle.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,8 +22,16 @@ func (q *Queue) Run(ctx context.Context, handle func([]Packet) error) error {
 	// which takes longer than all the rest.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer context.AfterFunc(ctx, q.Wake)()
 	return q.serving(q.serve(ctx, handle, true))
 }
+
+// Rest says how long Run may wait while there is no traffic; 100 ms if nothing was said. It
+// is called by the handle of Run, or before.
+func (q *Queue) Rest(d time.Duration) { q.rest = d }
+
+// Wake has Run call handle soon, within 100 ms. It may be called at any time.
+func (q *Queue) Wake() { q.sock.in.waker.wake() }
 
 // Drain is a Run that ends when no packet is left to hand over.
 func (q *Queue) Drain(handle func([]Packet) error) error {
@@ -42,7 +51,13 @@ func (q *Queue) serve(ctx context.Context, handle func([]Packet) error, wait boo
 		return err
 	}
 	for ctx.Err() == nil {
-		n, err := q.sock.in.read(wait)
+		var n int
+		var err error
+		if wait {
+			n, err = q.sock.in.wait(q.rest)
+		} else {
+			n, err = q.sock.in.read(unix.MSG_DONTWAIT)
+		}
 		switch {
 		case err == nil:
 			for i := range n {

@@ -36,7 +36,11 @@ func openSocket() (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{fd: fd, in: newReader(fd, maxBatch), closed: make(chan struct{})}
+	s := &socket{fd: fd, closed: make(chan struct{})}
+	if s.in, err = newReader(fd, maxBatch); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		s.shut()
@@ -78,7 +82,7 @@ func (s *socket) Receive() ([]netlink.Message, error) {
 	}
 	s.asked = false
 	for {
-		n, err := s.in.read(true)
+		n, err := s.in.read(unix.MSG_WAITFORONE)
 		if err != nil {
 			return nil, err
 		}
@@ -111,4 +115,7 @@ func (s *socket) Receive() ([]netlink.Message, error) {
 // it is shut that gives the descriptor back.
 func (s *socket) Close() error { return nil }
 
-func (s *socket) shut() { _ = unix.Close(s.fd) }
+func (s *socket) shut() {
+	s.in.close()
+	_ = unix.Close(s.fd)
+}
