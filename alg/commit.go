@@ -117,11 +117,6 @@ func (w *Worker) Settle(now time.Time) {
 		switch p := &w.pending[i]; {
 		case p.look != nil:
 			p.look.look()
-		case p.Kind == PinholeClosed && p.Used && w.Flows != nil:
-			if c, ok, err := w.Flows.Counters(p.Pinhole); err == nil && ok {
-				p.Counters = c
-			}
-			w.Sink(p.Event)
 		default:
 			w.Sink(p.Event)
 		}

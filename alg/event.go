@@ -43,7 +43,7 @@ type Event struct {
 	Open     time.Duration  // how long the packet filter admitted the connection
 	Missed   netip.AddrPort // of PinholeMissed: where the connection came from
 	Used     bool           // of PinholeClosed: a connection came through
-	Counters Counters       // of PinholeClosed, where known
+	Counters Counters       // of PinholeClosed: for those who ask the kernel before they pass it on
 	Err      error          // of Failure
 }
 

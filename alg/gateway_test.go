@@ -37,12 +37,17 @@ type gateway struct {
 	translated bool // connection tracking says so of all packets but SYNs
 }
 
-// by gives the worker a packet that comes in and leaves by these interfaces.
+// by gives the worker a packet that comes in and leaves by these interfaces. Its bytes are
+// the queue's again once it has its verdict.
 func (g *gateway) by(in, out uint32, p []byte) uint32 {
 	g.id++
 	seg, err := tcp.Parse(p)
 	translated := g.translated && err == nil && seg.Flags&(tcp.SYN|tcp.ACK) != tcp.SYN
-	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: p, In: in, Out: out, Translated: translated}}))
+	lent := slices.Clone(p)
+	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: lent, In: in, Out: out, Translated: translated}}))
+	for i := range lent {
+		lent[i] = 'X'
+	}
 	return g.id
 }
 

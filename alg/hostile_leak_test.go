@@ -37,8 +37,7 @@ func (k *leakKernel) Unused(p Pinhole) (bool, error) {
 	}
 	return k.open[p] && k.r.IntN(2) == 0, nil
 }
-func (k *leakKernel) Counters(Pinhole) (Counters, bool, error) { return Counters{}, false, nil }
-func (k *leakKernel) ID(f Flow) (uint32, bool, error)          { return 1, k.r.IntN(50) > 0, nil }
+func (k *leakKernel) ID(f Flow) (uint32, bool, error) { return 1, k.r.IntN(50) > 0, nil }
 func (k *leakKernel) Vouch(Flow, bool) error {
 	if k.r.IntN(10) == 0 {
 		return errors.New("no")

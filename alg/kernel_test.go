@@ -94,10 +94,6 @@ type tracking struct {
 
 var _ alg.Flows = (*tracking)(nil)
 
-func (*tracking) Counters(alg.Pinhole) (alg.Counters, bool, error) {
-	return alg.Counters{Packets: 12, Bytes: 3456}, true, nil
-}
-
 func (*tracking) ID(alg.Flow) (uint32, bool, error) { return 7, true, nil }
 
 func (f *tracking) Vouch(flow alg.Flow, on bool) error {

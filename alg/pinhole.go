@@ -115,10 +115,6 @@ type Counters struct {
 // Flows is what a Worker asks of connection tracking. Implementations are safe
 // for concurrent use by several workers.
 type Flows interface {
-	// Counters returns what has passed through the data connection that used
-	// the pinhole. ok is false where the kernel does not know: accounting is
-	// off, the flow is gone, or its source port is not known.
-	Counters(p Pinhole) (c Counters, ok bool, err error)
 	// ID returns the number that connection tracking gave the control connection. Another
 	// number is another connection; the same may be another one too, as the kernel makes it
 	// of the place of its entry (nf_ct_get_id). ok is false where there is none.

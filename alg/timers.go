@@ -58,3 +58,20 @@ func (t *timer) stop() {
 	l.n--
 	t.list, t.prev, t.next = nil, nil, nil
 }
+
+// Rest returns how long Tick may be put off if no packet comes before.
+func (w *Worker) Rest() time.Duration {
+	if len(w.holding) > 0 || len(w.again) > 0 {
+		return tick
+	}
+	rest := int64(longRest)
+	for _, l := range []*timers{&w.handshaking, &w.loggingIn, &w.idle, &w.ending, &w.calm, &w.opened, &w.admitted} {
+		if l.head != nil {
+			rest = min(rest, l.head.due-w.clock())
+		}
+	}
+	return max(tick, time.Duration(rest))
+}
+
+// longRest is as good as for ever.
+const longRest = time.Hour

@@ -23,7 +23,7 @@ const (
 type WorkerConfig struct {
 	Policy   Policy
 	Pinholes Pinholes
-	Flows    Flows // may be nil: then counters are not known, and nothing is vouched for
+	Flows    Flows // may be nil: then nothing is vouched for
 	Sink     Sink
 	Limits   *Limits
 	// Translations may be nil: then a connection is taken for one that is not translated.
@@ -137,7 +137,7 @@ func (w *Worker) Batch(now time.Time, packets []Packet) Result {
 	return w.res
 }
 
-// Tick does what has fallen due. It wants to be called about every 100 ms.
+// Tick does what has fallen due. It wants to be called about every 100 ms, but see Rest.
 func (w *Worker) Tick(now time.Time) Result {
 	w.begin(now)
 	at := w.clock()

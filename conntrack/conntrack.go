@@ -68,28 +68,6 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Counters implements alg.Flows. The source port of a data connection is known
-// where the pinhole names a single one, which passive ones never do. Whether flows are
-// counted is the operator's choice: net.netfilter.nf_conntrack_acct.
-func (c *Conn) Counters(p alg.Pinhole) (alg.Counters, bool, error) {
-	port, known := p.SourcePorts.Single()
-	if !known {
-		return alg.Counters{}, false, nil
-	}
-	// Asked for by the listener's side, which shows the address that was announced
-	// even where a destination NAT took the connection there.
-	f, ok, err := c.direction(p.Dest, netip.AddrPortFrom(p.Source, port))
-	if err != nil {
-		return alg.Counters{}, false, fmt.Errorf("reading the counters of data connection %s from %s: %w", p.Dest, p.Source, err)
-	}
-	n := alg.Counters{
-		Packets: f.CountersOrig.Packets + f.CountersReply.Packets,
-		Bytes:   f.CountersOrig.Bytes + f.CountersReply.Bytes,
-	}
-	// A flow exists by its first packet: none means that nobody counts.
-	return n, ok && n.Packets > 0, nil
-}
-
 // ID implements alg.Flows. The number is made of the original tuple and the entry's place
 // in memory (nf_ct_get_id), so that an equal number does not prove that the connection is
 // the same: a new one between the same ports mostly gets the place of the old one's

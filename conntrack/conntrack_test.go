@@ -99,49 +99,6 @@ func open(t *testing.T) *Conn {
 	return c
 }
 
-func TestCounters(t *testing.T) {
-	for _, loopback := range []string{"127.0.0.1", "::1"} {
-		t.Run(loopback, func(t *testing.T) {
-			namespace(t, true)
-			c := open(t)
-			const sent = 100_000
-			p := transfer(t, loopback, sent)
-			n, ok, err := c.Counters(p)
-			if err != nil || !ok {
-				t.Fatalf("counters of %+v: %t, %v", p, ok, err)
-			}
-			// SYN, SYN/ACK, ACK, data and FIN at the least, each with headers.
-			if n.Packets < 5 || n.Bytes < sent+5*40 || n.Bytes > sent+n.Packets*80 {
-				t.Errorf("%d bytes were counted as %+v", sent, n)
-			}
-
-			port := p.SourcePorts.First
-			p.SourcePorts = alg.Ports{First: port ^ 1, Last: port ^ 1}
-			if _, ok, err := c.Counters(p); ok || err != nil {
-				t.Errorf("a flow that is not there: %t, %v", ok, err)
-			}
-			for _, p.SourcePorts = range []alg.Ports{{}, {First: port, Last: port + 1}} {
-				if _, ok, err := c.Counters(p); ok || err != nil {
-					t.Errorf("source port %v: %t, %v", p.SourcePorts, ok, err)
-				}
-			}
-		})
-	}
-}
-
-// Without accounting there is nothing to know.
-func TestNotCounted(t *testing.T) {
-	namespace(t, false)
-	c := open(t)
-	p := transfer(t, "127.0.0.1", 1000)
-	if _, ok, err := c.direction(p.Dest, netip.AddrPortFrom(p.Source, p.SourcePorts.First)); !ok || err != nil {
-		t.Fatalf("the flow is not tracked: %t, %v", ok, err)
-	}
-	if n, ok, err := c.Counters(p); ok || err != nil {
-		t.Errorf("%+v, %t, %v", n, ok, err)
-	}
-}
-
 // Workers share a Conn.
 func TestConcurrent(t *testing.T) {
 	namespace(t, true)
@@ -152,9 +109,10 @@ func TestConcurrent(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for _, p := range all {
+		f := alg.Flow{Client: netip.AddrPortFrom(p.Source, p.SourcePorts.First), Server: p.Dest}
 		wg.Go(func() {
 			for range 100 {
-				if _, ok, err := c.Counters(p); err != nil || !ok {
+				if _, ok, err := c.ID(f); err != nil || !ok {
 					t.Error(ok, err)
 				}
 			}
@@ -173,8 +131,8 @@ func TestClosed(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p := alg.Pinhole{Source: netip.MustParseAddr("192.0.2.1"), SourcePorts: alg.Ports{First: 20, Last: 20}, Dest: netip.MustParseAddrPort("192.0.2.2:4000")}
-	if _, ok, err := c.Counters(p); ok || err == nil {
+	f := alg.Flow{Client: netip.MustParseAddrPort("192.0.2.1:4000"), Server: netip.MustParseAddrPort("192.0.2.2:21")}
+	if _, ok, err := c.ID(f); ok || err == nil {
 		t.Error(ok, err)
 	}
 }

@@ -18,7 +18,7 @@ var _ alg.Pinholes = (*Table)(nil)
 // another process took the table away (see Restore); ENOBUFS, twice the kernel had no
 // memory for an answer, and what is in force is not known.
 //
-// It takes one system call to send and two to receive, and nothing from the heap.
+// It takes one system call to send and one to receive, and nothing from the heap.
 func (t *Table) Commit(ops []alg.Op) error {
 	if len(ops) == 0 {
 		return nil
@@ -54,7 +54,7 @@ func (t *Table) commit(ops []alg.Op) (failed uint32, err error) {
 		}
 	}
 	t.out.batch(unix.NFNL_MSG_BATCH_END, end)
-	seq, err := exchange(t.fd, &t.out, t.in, first, end-1)
+	seq, err := exchange(t.fd, &t.out, t.in, first, end-1, false)
 	return seq - first, err
 }
 
@@ -157,8 +157,8 @@ func (t *Table) Unused(p alg.Pinhole) (bool, error) {
 		seq := t.seq
 		t.seq++
 		t.out.buf = t.out.buf[:0]
-		e.write(&t.out, unix.NFT_MSG_GETSETELEM, unix.NLM_F_ACK, seq)
-		_, err = exchange(t.fd, &t.out, t.in, seq, seq)
+		e.write(&t.out, unix.NFT_MSG_GETSETELEM, 0, seq) // the answer is the element, or an error
+		_, err = exchange(t.fd, &t.out, t.in, seq, seq, true)
 	}
 	switch {
 	case err == nil:

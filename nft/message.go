@@ -88,26 +88,27 @@ func (m *messages) bytes(typ uint16, b []byte) {
 	m.close(a)
 }
 
-// exchange sends the messages and reads every answer. The message with the sequence
-// number last asks for an acknowledgement; those before it, back to first, answer only
-// errors, and so do the batch's own, which have the number after last.
+// exchange sends the messages and reads the answers. The message with the sequence number
+// last asks for an answer; those before it, back to first, answer only errors, and so do
+// the batch's own, which have the number after last.
 //
 // nf_tables works inside of the system call that sends, so the answers are there when
-// it returns (nfnetlink_rcv_batch). The error is of the first message that failed, with
-// its number. ENOBUFS says that answers were lost and the outcome is not known.
-func exchange(fd int, m *messages, reply []byte, first, last uint32) (failed uint32, err error) {
+// it returns, in the messages' order (nfnetlink_rcv_batch): what comes after that of the
+// last need not be looked for. Only where something failed more may come with its number,
+// unless the message is alone: in a transaction messages share one. The error is of the first message that failed, with its
+// number. ENOBUFS says that answers were lost and the outcome is not known.
+func exchange(fd int, m *messages, reply []byte, first, last uint32, alone bool) (failed uint32, err error) {
 	if _, err := unix.Write(fd, m.buf); err != nil {
 		return last + 1, fmt.Errorf("sending: %w", err)
 	}
-	acknowledged := false
-	for {
-		n, readErr := unix.Read(fd, reply) // does not block: see Table.socket
+	for answered := false; !answered; {
+		n, readErr := unix.Read(fd, reply) // does not block: see unpolled
 		switch {
 		case readErr == nil:
 		case errors.Is(readErr, unix.ENOBUFS):
 			continue // said once; what was not lost is still to be read
 		case errors.Is(readErr, unix.EAGAIN):
-			if err == nil && !acknowledged {
+			if err == nil {
 				return last + 1, unix.ENOBUFS
 			}
 			return failed, err
@@ -120,16 +121,17 @@ func exchange(fd int, m *messages, reply []byte, first, last uint32) (failed uin
 				break
 			}
 			typ, seq := binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint32(b[8:])
-			if typ == unix.NLMSG_ERROR && seq-first <= last+1-first {
-				errno := unix.Errno(-int32(binary.NativeEndian.Uint32(b[unix.NLMSG_HDRLEN:])))
-				switch {
-				case errno != 0 && err == nil:
-					failed, err = seq, errno
-				case errno == 0 && seq == last:
-					acknowledged = true
+			if seq-first <= last+1-first {
+				if typ == unix.NLMSG_ERROR {
+					errno := unix.Errno(-int32(binary.NativeEndian.Uint32(b[unix.NLMSG_HDRLEN:])))
+					if errno != 0 && err == nil {
+						failed, err = seq, errno
+					}
 				}
+				answered = seq == last && (alone || err == nil)
 			}
 			b = b[min(len(b), (size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1)):]
 		}
 	}
+	return failed, err
 }

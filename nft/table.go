@@ -57,9 +57,18 @@ func Install(cfg Config, caps Caps) (*Table, error) {
 }
 
 // socket takes the socket's descriptor, for messages of our own. It is good for as
-// long as conn is open, and does not block (package mdlayher/socket opens it so).
+// long as conn is open, and does not block.
 func (t *Table) socket(c *netlink.Conn) error {
 	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if controlErr := raw.Control(func(fd uintptr) {
+		t.fd = int(fd)
+		err = unpolled(t.fd)
+	}); err == nil {
+		err = controlErr
+	}
 	if err != nil {
 		return err
 	}
@@ -68,10 +77,32 @@ func (t *Table) socket(c *netlink.Conn) error {
 		return err
 	}
 	// An answer need not bear the whole question.
-	if err := c.SetOption(netlink.CapAcknowledge, true); err != nil {
-		return err
+	return c.SetOption(netlink.CapAcknowledge, true)
+}
+
+// unpolled puts a new socket in the place of a netlink socket, with the same address. The
+// runtime's poller knows nothing of it: of the old one it would hear of every
+// acknowledgement, and wake a thread for it that finds nothing to do, which takes longer than
+// the transaction. Nobody waits for this socket: what the kernel has to say is there when
+// the question was sent (nfnetlink_rcv).
+func unpolled(fd int) error {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return fmt.Errorf("reading the address of a netlink socket: %w", err)
 	}
-	return raw.Control(func(fd uintptr) { t.fd = int(fd) })
+	// Package mdlayher/socket counts on one that does not block.
+	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return fmt.Errorf("opening a netfilter netlink socket: %w", err)
+	}
+	defer func() { _ = unix.Close(s) }()
+	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil { // closes the old one, which sets its address free
+		return fmt.Errorf("replacing a netlink socket: %w", err)
+	}
+	if err := unix.Bind(fd, name); err != nil {
+		return fmt.Errorf("binding a netlink socket: %w", err)
+	}
+	return nil
 }
 
 // install replaces the table. It is called with mu held, or before t is shared.

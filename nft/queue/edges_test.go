@@ -1,12 +1,14 @@
 package queue
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/florianl/go-nfqueue/v2"
+	"golang.org/x/sys/unix"
 )
 
 // Run ends with the error of its handler.
@@ -32,7 +34,7 @@ func TestTruncated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stop := serve(t, q, accept(q))
+	stop := serve(t, q, acceptAll(q))
 	got := datagrams(t, to)
 	if len(got) != 2 || len(got[0]) != maxPacket-28 || len(got[1]) != 1 {
 		t.Errorf("%d datagrams arrived", len(got))
@@ -53,7 +55,7 @@ func TestLateVerdict(t *testing.T) {
 	if err := q.Verdicts([]Verdict{{ID: 5}, {ID: 6, Drop: true}, {ID: 7, Data: make([]byte, 70000)}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := q.Drain(accept(q)); err != nil {
+	if err := q.Drain(acceptAll(q)); err != nil {
 		t.Fatal(err)
 	}
 	if c := q.Counters(); c.Late != 3 || c.Overlong != 1 {
@@ -101,25 +103,73 @@ func TestTaken(t *testing.T) {
 	t.Log(err)
 }
 
-// What the kernel may leave out of a message is never missed.
-func TestAttributes(t *testing.T) {
-	id, short, long, data := uint32(9), uint32(3), uint32(4), []byte("abc")
-	for name, c := range map[string]struct {
-		a            nfqueue.Attribute
-		batch, drops int
+// What the kernel may leave out of a message is never missed, and what is named gets its
+// verdict whatever else is wrong with it.
+func TestMessages(t *testing.T) {
+	name, data := attr(packetHeader, 0, 0, 0, 9, 8, 0, 1), attr(packetPayload, 'a', 'b', 'c')
+	length := func(n byte) []byte { return attr(packetLength, 0, 0, 0, n) }
+	for about, c := range map[string]struct {
+		datagram               []byte
+		batch, drops, nameless int
+		late, refused          uint64
 	}{
-		"nothing":   {nfqueue.Attribute{}, 0, 0},
-		"no ID":     {nfqueue.Attribute{Payload: &data}, 0, 0},
-		"no bytes":  {nfqueue.Attribute{PacketID: &id}, 0, 1},
-		"truncated": {nfqueue.Attribute{PacketID: &id, Payload: &data, CapLen: &long}, 0, 1},
-		"whole":     {nfqueue.Attribute{PacketID: &id, Payload: &data}, 1, 0},
-		"its size":  {nfqueue.Attribute{PacketID: &id, Payload: &data, CapLen: &short}, 1, 0},
+		"no attribute":            {datagram: packetMessage(), nameless: 1},
+		"no ID":                   {datagram: packetMessage(data), nameless: 1},
+		"half an ID":              {datagram: packetMessage(attr(packetHeader, 0, 9), data), nameless: 1},
+		"no bytes":                {datagram: packetMessage(name), drops: 1},
+		"truncated":               {datagram: packetMessage(name, data, length(4)), drops: 1},
+		"whole":                   {datagram: packetMessage(name, data), batch: 1},
+		"its size":                {datagram: packetMessage(name, data, length(3)), batch: 1},
+		"more before it":          {datagram: packetMessage(attr(3, 1, 2, 3, 4), name, data), batch: 1},
+		"an odd interface":        {datagram: packetMessage(name, data, attr(packetIn, 1, 2)), drops: 1},
+		"cut off":                 {datagram: packetMessage(name, data[:len(data)-2]), drops: 1},
+		"an impossible length":    {datagram: packetMessage(name, []byte{3, 0, packetPayload, 0}), drops: 1},
+		"two messages":            {datagram: append(packetMessage(name, data), packetMessage(name, data)...), batch: 2},
+		"not padded":              {datagram: append(packetMessage(name), netlinkMessage(msgPacket, []byte{0, 0, 0, 0, 7})...), drops: 1, nameless: 1},
+		"half a header":           {datagram: packetMessage(name, data)[:10], nameless: 1},
+		"no header's length":      {datagram: make([]byte, 16), nameless: 1},
+		"longer than was read":    {datagram: packetMessage(name, data)[:30], nameless: 1},
+		"another message":         {datagram: netlinkMessage(msgVerdict, packetMessage(name, data)[16:]), nameless: 1},
+		"a late verdict":          {datagram: netlinkMessage(unix.NLMSG_ERROR, errorCode(unix.ENOENT)), late: 1},
+		"a refused verdict":       {datagram: netlinkMessage(unix.NLMSG_ERROR, errorCode(unix.EINVAL)), refused: 1},
+		"an error without a code": {datagram: netlinkMessage(unix.NLMSG_ERROR, nil), refused: 1},
 	} {
 		var q Queue
-		if q.collect(c.a) != 0 || len(q.batch) != c.batch || len(q.drops) != c.drops {
-			t.Errorf("%s: %d handed over and %d dropped, want %d and %d", name, len(q.batch), len(q.drops), c.batch, c.drops)
+		q.collect(c.datagram)
+		n := q.Counters()
+		if len(q.batch) != c.batch || len(q.drops) != c.drops || n.Nameless != uint64(c.nameless) || n.Late != c.late || n.Refused != c.refused {
+			t.Errorf("%s: %d handed over and %d dropped, counters %+v; want %+v", about, len(q.batch), len(q.drops), n, c)
+		}
+		for _, p := range q.batch {
+			if p.ID != 9 || string(p.Data) != "abc" || cap(p.Data) != 3 {
+				t.Errorf("%s: %+v, with room for %d bytes", about, p, cap(p.Data))
+			}
 		}
 	}
+}
+
+// FuzzCollect has the kernel say anything: each message is a packet, or is dropped or
+// counted, and what is handed over lies in what was read.
+func FuzzCollect(f *testing.F) {
+	whole := packetMessage(attr(packetHeader, 0, 0, 0, 9, 8, 0, 1), attr(packetIn, 0, 0, 0, 1), attr(packetPayload, 'a', 'b', 'c'))
+	f.Add(whole)
+	f.Add(append(whole, netlinkMessage(unix.NLMSG_ERROR, errorCode(unix.ENOENT))...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var q Queue
+		q.collect(b)
+		c, messages := q.Counters(), 0
+		for rest, ok := b, true; ok && len(rest) > 0; messages++ {
+			_, rest, ok = nextMessage(rest)
+		}
+		if got := len(q.batch) + len(q.drops) + int(c.Nameless+c.Late+c.Refused); got != messages {
+			t.Errorf("%d messages: %d packets, %d drops, %+v", messages, len(q.batch), len(q.drops), c)
+		}
+		for _, p := range q.batch {
+			if len(p.Data) > len(b) || cap(p.Data) != len(p.Data) {
+				t.Errorf("%d bytes with room for %d out of %d", len(p.Data), cap(p.Data), len(b))
+			}
+		}
+	})
 }
 
 // Packets say where they came in and where they will leave.
@@ -137,15 +187,36 @@ func TestInterfaces(t *testing.T) {
 				t.Errorf("a packet of this host's: in %d, out %d, want 0 and %d", p.In, p.Out, loopback)
 			}
 		}
-		return accept(q)(packets)
+		return acceptAll(q)(packets)
 	}); err != nil {
 		t.Fatal(err)
 	}
-	in, out := uint32(3), uint32(4)
-	id, data := uint32(1), []byte("abc")
-	var fake Queue
-	fake.collect(nfqueue.Attribute{PacketID: &id, Payload: &data, InDev: &in, OutDev: &out})
-	if p := fake.batch[0]; p.In != in || p.Out != out {
+	m, _, _ := nextMessage(packetMessage(attr(packetHeader, 0, 0, 0, 1), attr(packetPayload, 'x'), attr(packetIn, 0, 0, 0, 3), attr(packetOut, 0, 0, 1, 4)))
+	if p, _, _ := parsePacket(m); p.In != 3 || p.Out != 260 {
 		t.Errorf("a packet that is forwarded: in %d, out %d", p.In, p.Out)
 	}
+}
+
+// attr returns an attribute of a message.
+func attr(typ uint16, value ...byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.NLA_HDRLEN+len(value)))
+	b = binary.NativeEndian.AppendUint16(b, typ)
+	b = append(b, value...)
+	return append(b, make([]byte, align(len(b))-len(b))...)
+}
+
+// netlinkMessage returns a message with a header.
+func netlinkMessage(typ uint16, body []byte) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(body)))
+	b = binary.NativeEndian.AppendUint16(b, typ)
+	return append(append(b, make([]byte, 10)...), body...)
+}
+
+// packetMessage returns the message of a packet with these attributes.
+func packetMessage(attrs ...[]byte) []byte {
+	return netlinkMessage(msgPacket, bytes.Join(append([][]byte{make([]byte, 4)}, attrs...), nil))
+}
+
+func errorCode(e unix.Errno) []byte {
+	return binary.NativeEndian.AppendUint32(nil, uint32(-int32(e)))
 }

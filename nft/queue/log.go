@@ -1,13 +1,15 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -19,6 +21,8 @@ const (
 	logBuffer = 1 << 20
 	// logRange is as much of a packet as is asked for: its headers.
 	logRange = 128
+	// logSlots is how many messages are read in one system call, each of one entry or more.
+	logSlots = 16
 )
 
 // The messages and attributes of linux/netfilter/nfnetlink_log.h.
@@ -42,7 +46,7 @@ const (
 // LogEntry is one packet that a log rule copied. It went on at once.
 type LogEntry struct {
 	Prefix string // of the rule
-	Packet []byte // the first 128 bytes at most, from the network header on; the receiver's to keep
+	Packet []byte // the first 128 bytes at most, from the network header on; valid until handle returns
 	In     uint32 // index of the interface by which it came in; 0: this host sent it
 	Out    uint32 // index of the interface by which it will leave; 0: it is for this host
 }
@@ -60,7 +64,8 @@ type Log struct {
 	group  uint16
 	fd     int
 	closed atomic.Bool
-	in     []byte
+	in     *reader
+	prefix string // of the last entry
 
 	entries, garbled, overruns atomic.Uint64
 }
@@ -75,8 +80,13 @@ func OpenLog(group uint16) (*Log, error) {
 	if err != nil {
 		return nil, packetLog.explain(group, err)
 	}
-	l := &Log{group: group, fd: fd, in: make([]byte, maxMessage)}
+	l := &Log{group: group, fd: fd}
+	if l.in, err = newReader(fd, logSlots); err != nil {
+		_ = unix.Close(fd)
+		return nil, packetLog.explain(group, err)
+	}
 	if err := l.bind(); err != nil {
+		l.in.close()
 		_ = unix.Close(fd)
 		return nil, packetLog.explain(group, err)
 	}
@@ -111,14 +121,14 @@ func (l *Log) bind() error {
 		return err
 	}
 	for {
-		messages, _, _, err := receive(l.fd, l.in, 0)
+		n, err := l.in.read(unix.MSG_WAITFORONE)
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return err
 		}
-		for _, m := range messages {
-			if m.Header.Type == netlink.Error && len(m.Data) >= 4 {
-				if errno := -int32(binary.NativeEndian.Uint32(m.Data)); errno != 0 {
-					return unix.Errno(errno)
+		for i := range n {
+			if m, _, ok := nextMessage(l.in.datagram(i)); ok && m.typ == unix.NLMSG_ERROR {
+				if errno := m.errno(); errno != 0 {
+					return errno
 				}
 				return nil
 			}
@@ -126,64 +136,92 @@ func (l *Log) bind() error {
 	}
 }
 
-// Run hands over what is logged until ctx ends. Calls of handle do not overlap, and none
-// comes after Run has returned. It returns an error of the socket, net.ErrClosed after
-// Close, or nil within 100 ms after ctx ended.
+// Run hands over what is logged until ctx ends, on the calling goroutine, which has a thread
+// of its own meanwhile. Calls of handle do not overlap, and none comes after Run has
+// returned. It returns an error of the socket, net.ErrClosed after Close, or nil within
+// 100 ms after ctx ended.
 func (l *Log) Run(ctx context.Context, handle func(LogEntry)) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer context.AfterFunc(ctx, l.in.waker.wake)()
 	for ctx.Err() == nil {
 		if l.closed.Load() {
 			return net.ErrClosed
 		}
-		messages, _, garbled, err := receive(l.fd, l.in, 0)
-		if garbled {
-			l.garbled.Add(1)
-		}
+		n, err := l.in.wait(time.Hour)
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
 			l.overruns.Add(1)
 		case err != nil && !errors.Is(err, unix.EAGAIN):
 			return fmt.Errorf("reading NFLOG group %d: %w", l.group, err)
 		}
-		for _, m := range messages {
-			if m.Header.Type == netlink.Done {
-				continue // ends a message with several entries (__nfulnl_send)
-			}
-			e, ok := entry(m)
-			if !ok {
-				l.garbled.Add(1)
-				continue
-			}
-			l.entries.Add(1)
-			handle(e)
+		for i := range n {
+			l.deliver(l.in.datagram(i), handle)
 		}
 	}
 	return nil
 }
 
+// deliver hands over the entries of one datagram.
+func (l *Log) deliver(datagram []byte, handle func(LogEntry)) {
+	entries, garbled := 0, 0
+	for len(datagram) > 0 {
+		m, rest, ok := nextMessage(datagram)
+		if !ok {
+			garbled++
+			break
+		}
+		datagram = rest
+		if m.typ == unix.NLMSG_DONE {
+			continue // ends a message with several entries (__nfulnl_send)
+		}
+		e, ok := l.entry(m)
+		if !ok {
+			garbled++
+			continue
+		}
+		entries++
+		handle(e)
+	}
+	l.entries.Add(uint64(entries))
+	l.garbled.Add(uint64(garbled))
+}
+
 // entry reads a message. ok is false where it has no packet.
-func entry(m netlink.Message) (e LogEntry, ok bool) {
-	const header = 4 // struct nfgenmsg
-	if m.Header.Type != msgLogPacket || len(m.Data) < header {
+func (l *Log) entry(m message) (e LogEntry, ok bool) {
+	if m.typ != msgLogPacket {
 		return LogEntry{}, false
 	}
-	attrs, err := netlink.NewAttributeDecoder(m.Data[header:])
-	if err != nil {
-		return LogEntry{}, false
-	}
-	attrs.ByteOrder = binary.BigEndian
-	for attrs.Next() {
-		switch attrs.Type() {
+	attrs, ok := m.attributes(), true
+	for {
+		a, rest, more := nextAttribute(attrs)
+		if !more {
+			break
+		}
+		attrs = rest
+		switch a.typ {
 		case logIndexIn:
-			e.In = attrs.Uint32()
+			e.In, ok = a.number()
 		case logIndexOut:
-			e.Out = attrs.Uint32()
+			e.Out, ok = a.number()
 		case logPayload:
-			e.Packet = attrs.Bytes() // a copy
+			e.Packet = a.value
 		case logPrefix:
-			e.Prefix = strings.TrimRight(attrs.String(), "\x00")
+			e.Prefix = l.name(bytes.TrimRight(a.value, "\x00"))
+		}
+		if !ok {
+			return LogEntry{}, false
 		}
 	}
-	return e, attrs.Err() == nil && len(e.Packet) > 0
+	return e, len(attrs) == 0 && len(e.Packet) > 0
+}
+
+// name returns a prefix. It is mostly that of the last entry, and then takes no memory.
+func (l *Log) name(prefix []byte) string {
+	if string(prefix) != l.prefix {
+		l.prefix = string(prefix)
+	}
+	return l.prefix
 }
 
 // Counters returns a snapshot.
@@ -198,6 +236,7 @@ func (l *Log) Counters() LogCounters {
 // Close gives the group up.
 func (l *Log) Close() error {
 	l.closed.Store(true)
+	l.in.close()
 	if err := unix.Close(l.fd); err != nil {
 		return fmt.Errorf("closing NFLOG group %d: %w", l.group, err)
 	}

@@ -1,15 +1,16 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,6 +35,7 @@ func read(t *testing.T, l *Log, n int) (entries []LogEntry) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if err := l.Run(ctx, func(e LogEntry) {
+		e.Packet = bytes.Clone(e.Packet)
 		if entries = append(entries, e); len(entries) == n {
 			cancel()
 		}
@@ -165,23 +167,41 @@ func TestUnsupported(t *testing.T) {
 
 // What the kernel may leave out of a message is never missed.
 func TestEntry(t *testing.T) {
-	payload := []byte{8, 0, logPayload, 0, 'a', 'b', 'c', 'd'}
+	header, payload := []byte{0, 0, 0, 5}, attr(logPayload, 'a', 'b', 'c', 'd')
 	for name, tt := range map[string]struct {
-		typ  netlink.HeaderType
-		data []byte
+		typ  uint16
+		body []byte
 		want string
 		ok   bool
 	}{
-		"whole":           {msgLogPacket, append([]byte{0, 0, 0, 5}, payload...), "abcd", true},
-		"no packet":       {msgLogPacket, []byte{0, 0, 0, 5}, "", false},
+		"whole":           {msgLogPacket, slices.Concat(header, payload), "abcd", true},
+		"no packet":       {msgLogPacket, header, "", false},
 		"nothing":         {msgLogPacket, nil, "", false},
-		"another message": {msgLogConfig, append([]byte{0, 0, 0, 5}, payload...), "", false},
-		"cut off":         {msgLogPacket, append([]byte{0, 0, 0, 5}, payload[:6]...), "", false},
-		"short interface": {msgLogPacket, append(append([]byte{0, 0, 0, 5}, payload...), 6, 0, logIndexIn, 0, 1, 2, 0, 0), "", false},
+		"another message": {msgLogConfig, slices.Concat(header, payload), "", false},
+		"cut off":         {msgLogPacket, slices.Concat(header, payload[:6]), "", false},
+		"short interface": {msgLogPacket, slices.Concat(header, payload, attr(logIndexIn, 1, 2)), "", false},
 	} {
-		e, ok := entry(netlink.Message{Header: netlink.Header{Type: tt.typ}, Data: tt.data})
+		var l Log
+		e, ok := l.entry(message{tt.typ, tt.body})
 		if ok != tt.ok || ok && string(e.Packet) != tt.want {
 			t.Errorf("%s: %+v, %v", name, e, ok)
 		}
+	}
+}
+
+// One datagram may hold several entries, and has a message at its end then.
+func TestSeveralEntries(t *testing.T) {
+	entry := func(prefix, packet string) []byte {
+		return netlinkMessage(msgLogPacket, slices.Concat(make([]byte, 4), attr(logPrefix, append([]byte(prefix), 0)...), attr(logPayload, []byte(packet)...)))
+	}
+	datagram := slices.Concat(entry("one", "a"), entry("one", "b"), entry("two", "c"), netlinkMessage(unix.NLMSG_DONE, make([]byte, 4)), []byte{1})
+	var l Log
+	var got []string
+	l.deliver(datagram, func(e LogEntry) { got = append(got, e.Prefix+":"+string(e.Packet)) })
+	if want := []string{"one:a", "one:b", "two:c"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if c := l.Counters(); c != (LogCounters{Entries: 3, Garbled: 1}) {
+		t.Errorf("counters: %+v", c)
 	}
 }

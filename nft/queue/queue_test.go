@@ -32,10 +32,11 @@ func serve(t testing.TB, q *Queue, handle func([]Packet) error) (stop func()) {
 	}
 }
 
-// accept lets everything pass.
-func accept(q *Queue) func([]Packet) error {
+// acceptAll lets everything pass.
+func acceptAll(q *Queue) func([]Packet) error {
+	var verdicts []Verdict
 	return func(packets []Packet) error {
-		var verdicts []Verdict
+		verdicts = verdicts[:0]
 		for _, p := range packets {
 			verdicts = append(verdicts, Verdict{ID: p.ID})
 		}
@@ -149,7 +150,7 @@ func TestTCP(t *testing.T) {
 		for _, p := range packets {
 			longest = max(longest, len(p.Data))
 		}
-		return accept(q)(packets)
+		return acceptAll(q)(packets)
 	})
 	sent := make([]byte, 8<<20)
 	_, _ = rand.Read(sent)
@@ -202,7 +203,7 @@ func TestOpenUnderTraffic(t *testing.T) {
 			if q.Counters().Packets > 100 {
 				once.Do(func() { close(enough) })
 			}
-			return accept(q)(packets)
+			return acceptAll(q)(packets)
 		})
 		<-enough
 		stop()

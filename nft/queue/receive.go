@@ -3,121 +3,152 @@ package queue
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
+	"runtime"
+	"time"
 
-	"github.com/florianl/go-nfqueue/v2"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// This file is the receiving goroutine, which go-nfqueue starts: packets come by
-// collect, the end of a batch by next.
-
-// run is a call of Run or Drain, on its way to the goroutine that receives.
-type run struct {
-	ctx    context.Context
-	drain  bool // ends when nothing is left
-	handle func([]Packet) error
-	done   chan error
+// Run hands over packets until ctx ends, on the calling goroutine, which has a thread of its
+// own meanwhile. Each call of handle gets what has arrived without waiting, up to 64
+// packets, or none after 100 ms without traffic. The slice and the packets' bytes are valid
+// until handle returns. A packet's verdict may be given by then or later.
+//
+// It returns the error of handle, an error of the socket, or nil within 100 ms after
+// ctx ended. Packets that arrive from then on wait for another Run, or Drain.
+func (q *Queue) Run(ctx context.Context, handle func([]Packet) error) error {
+	// One thread reads, decides and answers: a packet is not handed from one to another,
+	// which takes longer than all the rest.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer context.AfterFunc(ctx, q.Wake)()
+	return q.serving(q.serve(ctx, handle, true))
 }
 
-// collect is go-nfqueue's callback, and the one place that looks at an Attribute:
-// any pointer in it may be nil.
-func (q *Queue) collect(a nfqueue.Attribute) int {
-	switch {
-	case a.PacketID == nil:
-		return 0 // next counts it
-	case a.Payload == nil, a.CapLen != nil && int(*a.CapLen) > len(*a.Payload):
-		// Only a hostile sender makes a packet that is too long for the queue. Its
-		// receiver would read what we cannot.
-		q.drops = append(q.drops, Verdict{ID: *a.PacketID, Drop: true})
-	default:
-		q.batch = append(q.batch, Packet{ID: *a.PacketID, Data: *a.Payload, In: index(a.InDev), Out: index(a.OutDev)})
+// Rest says how long Run may wait while there is no traffic; 100 ms if nothing was said. It
+// is called by the handle of Run, or before.
+func (q *Queue) Rest(d time.Duration) { q.rest = d }
+
+// Wake has Run call handle soon, within 100 ms. It may be called at any time.
+func (q *Queue) Wake() { q.sock.in.waker.wake() }
+
+// Drain is a Run that ends when no packet is left to hand over.
+func (q *Queue) Drain(handle func([]Packet) error) error {
+	return q.serving(q.serve(context.Background(), handle, false))
+}
+
+func (q *Queue) serving(err error) error {
+	if err != nil {
+		return fmt.Errorf("serving NFQUEUE %d: %w", q.number, err)
 	}
-	return 0
+	return nil
 }
 
-// index returns an interface's, or 0 for none.
-func index(p *uint32) uint32 {
-	if p == nil {
-		return 0
+// serve hands over packets until ctx ends, or there are none and it may not wait.
+func (q *Queue) serve(ctx context.Context, handle func([]Packet) error, wait bool) error {
+	if err := q.handleEarly(handle); err != nil {
+		return err
 	}
-	return *p
-}
-
-// next is the socket's Receive, called by go-nfqueue for more once all it had went
-// through collect. That makes it the end of a batch, so the batch is handled here,
-// on the goroutine that received it. The only error it returns is net.ErrClosed.
-func (q *Queue) next() ([]netlink.Message, error) {
-	for err := q.deliver(); ; {
-		if err != nil || q.run != nil && q.run.ctx.Err() != nil {
-			q.end(err)
+	for ctx.Err() == nil {
+		var n int
+		var err error
+		if wait {
+			n, err = q.sock.in.wait(q.rest)
+		} else {
+			n, err = q.sock.in.read(unix.MSG_DONTWAIT)
 		}
-		if q.run == nil && !q.await() {
-			return nil, net.ErrClosed
+		switch {
+		case err == nil:
+			for i := range n {
+				q.collect(q.sock.in.datagram(i))
+			}
+			err = q.deliver(handle)
+		case errors.Is(err, unix.ENOBUFS):
+			q.overruns.Add(1)
+			err = nil
+		case errors.Is(err, unix.EAGAIN) && !wait:
+			return nil
+		case errors.Is(err, unix.EAGAIN):
+			err = handle(nil)
 		}
-		var messages []netlink.Message
-		if messages, err = q.sock.gather(!q.run.drain); len(messages) > 0 {
-			q.told = len(messages)
-			return messages, nil
-		}
-		err = q.idle(err)
-	}
-}
-
-// idle is for when there are no packets, and err says why. It returns what Run has
-// to end for.
-func (q *Queue) idle(err error) error {
-	switch {
-	case errors.Is(err, unix.ENOBUFS):
-		q.overruns.Add(1)
-		return nil
-	case errors.Is(err, unix.EAGAIN) && q.run.drain:
-		q.end(nil)
-		return nil
-	case errors.Is(err, unix.EAGAIN):
-		return q.run.handle(nil)
-	}
-	return err
-}
-
-// deliver hands on the batch that collect has gathered.
-func (q *Queue) deliver() error {
-	if q.told == 0 {
-		return nil
-	}
-	q.nameless.Add(uint64(q.told - len(q.batch) - len(q.drops)))
-	q.unreadable.Add(uint64(len(q.drops)))
-	q.packets.Add(uint64(len(q.batch)))
-	q.batches.Add(1)
-	defer func() {
-		clear(q.batch)
-		q.told, q.batch, q.drops = 0, q.batch[:0], q.drops[:0]
-	}()
-	if len(q.drops) > 0 {
-		if err := q.Verdicts(q.drops); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if len(q.batch) == 0 {
+	return nil
+}
+
+// handleEarly hands over what came while the queue was being configured.
+func (q *Queue) handleEarly(handle func([]Packet) error) error {
+	early := q.sock.early
+	q.sock.early = nil
+	for len(early) > 0 {
+		n := min(maxBatch, len(early))
+		for _, b := range early[:n] {
+			q.collect(b)
+		}
+		if err := q.deliver(handle); err != nil {
+			return err
+		}
+		early = early[n:]
+	}
+	return nil
+}
+
+// collect adds the packets of one datagram to the batch.
+func (q *Queue) collect(datagram []byte) {
+	for len(datagram) > 0 {
+		m, rest, ok := nextMessage(datagram)
+		if !ok {
+			q.nameless.Add(1)
+			return
+		}
+		datagram = rest
+		if m.typ == unix.NLMSG_ERROR {
+			q.answered(m.errno())
+			continue
+		}
+		q.packet(m)
+	}
+}
+
+// packet adds one packet to the batch.
+func (q *Queue) packet(m message) {
+	p, named, whole := parsePacket(m)
+	switch {
+	case m.typ != msgPacket, !named:
+		q.nameless.Add(1)
+	case !whole:
+		q.drops = append(q.drops, Verdict{ID: p.ID, Drop: true})
+	default:
+		q.batch = append(q.batch, p)
+	}
+}
+
+// answered counts a verdict that the kernel did not take.
+func (q *Queue) answered(errno unix.Errno) {
+	if errno == unix.ENOENT {
+		q.late.Add(1)
+		return
+	}
+	q.refused.Add(1)
+}
+
+// deliver hands on the batch that collect has gathered.
+func (q *Queue) deliver(handle func([]Packet) error) error {
+	batch, drops := q.batch, q.drops
+	q.batch, q.drops = q.batch[:0], q.drops[:0]
+	if len(drops) > 0 {
+		q.unreadable.Add(uint64(len(drops)))
+		if err := q.Verdicts(drops); err != nil {
+			return err
+		}
+	}
+	if len(batch) == 0 {
 		return nil
 	}
-	return q.run.handle(q.batch)
-}
-
-// await parks the receiving goroutine until there is a Run or Drain. It reports
-// false after Close.
-func (q *Queue) await() bool {
-	select {
-	case q.run = <-q.runs:
-		return true
-	case <-q.closed:
-		return false
-	}
-}
-
-// end lets the Run or Drain return.
-func (q *Queue) end(err error) {
-	q.run.done <- err
-	q.run = nil
+	q.packets.Add(uint64(len(batch)))
+	q.batches.Add(1)
+	return handle(batch)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -157,6 +159,7 @@ func (d *daemon) makeWorkers() error {
 	} else {
 		d.later(flows.Close)
 		c.Flows, d.flows = flows, flows
+		d.openCounting()
 	}
 	d.takeUp()
 	c.Vouched, c.Saved = d.resumable.takeVouched, d.resumable.takeSaved
@@ -178,6 +181,7 @@ func (d *daemon) makeWorkers() error {
 
 // serve runs all tasks until ctx ends or one of them fails.
 func (d *daemon) serve(ctx context.Context) error {
+	d.makeRoom()
 	tasks, ctx := errgroup.WithContext(ctx)
 	told, tellEnd := context.WithCancel(context.Background()) // the last event
 	tasks.Go(func() error {
@@ -219,6 +223,16 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.tell(notify.SdNotifyReady)
 	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
 	return tasks.Wait()
+}
+
+// makeRoom gives each worker a processor of the runtime's own, with two for the rest. Where
+// none is idle, the runtime takes the processor of every thread that waits in a system call
+// for more than 20 us (retake in runtime/proc.go), and the thread has to look for another
+// one with each packet. GOMAXPROCS in the environment decides otherwise.
+func (d *daemon) makeRoom() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(d.workers)+2))
+	}
 }
 
 // tell tells systemd, if it is there, how far we are.

@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
@@ -15,102 +13,114 @@ import (
 // Bounds on the events that may wait to be logged. What a client makes happen as often as
 // it likes has less room than the rest, and one client has less than all.
 const (
-	maxEvents = 4096
-	reserved  = 1024 // of them, for what cannot be had at will
-	maxOfOne  = 256  // of what one client has happen at will
+	maxEvents = 8192
+	reserved  = 2048 // of them, for what cannot be had at will
+	maxOfOne  = 1024 // of what one client has happen at will
 )
+
+// gatherFor is how long events are gathered before they are logged, if not many come: a
+// wake-up, a system call and a question to the kernel for each would cost more than what
+// they tell of. A crash loses what is gathered.
+const gatherFor = 50 * time.Millisecond
 
 // events takes what the workers report to the log and to those who follow, off the
 // packet path.
 type events struct {
-	log  *slog.Logger
-	wait chan alg.Event
-	lost atomic.Uint64 // there was no room to wait
+	log     *slog.Logger
+	records slog.Handler // of the log; what it is given waits for flush
+	flush   func() error
+	count   counter // nil: what data connections carry is not known
 
-	counting sync.Mutex
-	waiting  map[netip.Addr]*share // by client, of those that have any
-	ended    bool                  // nothing is taken any more
+	gathering sync.Mutex
+	waiting   *gathered
+	lost      uint64        // events that there was no room for
+	ended     bool          // nothing is taken any more
+	some      chan struct{} // the first event waits, or there will be none
+	many      chan struct{} // they should not wait any longer
 
 	mu        sync.Mutex
 	followers map[chan event.JSON]struct{}
 	closed    bool
 }
 
+// counter asks what passed through the data connections that used the pinholes.
+type counter interface {
+	Counters(pinholes []alg.Pinhole) ([]alg.Counters, error)
+}
+
 func newEvents(log *slog.Logger) *events {
-	return &events{log: log, wait: make(chan alg.Event, maxEvents), waiting: make(map[netip.Addr]*share), followers: make(map[chan event.JSON]struct{})}
-}
-
-// share is what one client has in the queue.
-type share struct {
-	n    int
-	lost int // that it had no room for, since the queue had none of it
-}
-
-// of returns whose share an event counts for: an IPv6 client is a network of 64 bits.
-func of(ev alg.Event) netip.Addr {
-	a := ev.Client.Addr()
-	if a.Is6() {
-		return netip.PrefixFrom(a, 64).Masked().Addr()
+	e := &events{
+		log: log, records: log.Handler(), flush: func() error { return nil },
+		waiting: newGathered(), some: make(chan struct{}, 1), many: make(chan struct{}, 1),
+		followers: make(map[chan event.JSON]struct{}),
 	}
-	return a
-}
-
-// atWill reports whether an event is one that a client can make happen as often as it likes.
-func atWill(k alg.Kind) bool {
-	switch k {
-	case alg.PinholeAnnounced, alg.PinholeOpen, alg.PinholeUsed, alg.PinholeClosed, alg.PinholeRefused, alg.PinholeMissed, alg.FTPSAdmitted, alg.FTPSRefused:
-		return true
+	if p, ok := e.records.(prompt); ok {
+		e.records, e.flush = p.Handler, p.out.flush
 	}
-	return false
+	return e
 }
 
 // sink is an alg.Sink for several workers. It does not wait.
 func (e *events) sink(ev alg.Event) {
-	e.counting.Lock()
-	defer e.counting.Unlock()
+	e.gathering.Lock()
+	defer e.gathering.Unlock()
 	if e.ended {
-		e.lost.Add(1)
+		e.lost++
 		return
 	}
-	client := of(ev)
-	s := e.waiting[client]
-	if s == nil {
-		s = &share{}
-	}
-	room := len(e.wait) < maxEvents
+	g, client := e.waiting, of(ev)
+	s, n := g.shares[client], len(g.events)
+	room := n < maxEvents
 	if atWill(ev.Kind) {
-		room = len(e.wait) < maxEvents-reserved && s.n < maxOfOne
+		room = n < maxEvents-reserved && s.n < maxOfOne
 	}
-	if !room {
-		e.lost.Add(1)
+	switch {
+	case room:
+		s.n++
+		g.events = append(g.events, ev)
+	case s.n > 0:
+		if s.lost == 0 {
+			g.losers = append(g.losers, ev)
+		}
 		s.lost++
-		return
+		fallthrough
+	default: // many clients are not told of one by one
+		e.lost++
 	}
-	s.n++
-	e.waiting[client] = s
-	e.wait <- ev // there is room, and nobody else takes it
+	if s.n > 0 {
+		g.shares[client] = s
+	}
+	if room && n == 0 {
+		signal(e.some)
+	}
+	if room && (s.n == maxOfOne/2 || n == maxEvents/4) {
+		signal(e.many)
+	}
 }
 
-// took notes that an event does not wait any more. It returns how many were lost of its
-// client, when none waits.
-func (e *events) took(ev alg.Event) (lost int) {
-	e.counting.Lock()
-	defer e.counting.Unlock()
-	client := of(ev)
-	s := e.waiting[client]
-	if s.n--; s.n > 0 {
-		return 0
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it was given and not yet heard
 	}
-	delete(e.waiting, client)
-	return s.lost
+}
+
+// take returns what waits, and leaves what is empty in its place. lost is how many events
+// there was no room for until now; none come any more where ended is true.
+func (e *events) take(empty *gathered) (waiting *gathered, lost uint64, ended bool) {
+	e.gathering.Lock()
+	defer e.gathering.Unlock()
+	waiting, e.waiting = e.waiting, empty
+	return waiting, e.lost, e.ended
 }
 
 // close comes after the last event of the workers. What is told later is lost.
 func (e *events) close() {
-	e.counting.Lock()
-	defer e.counting.Unlock()
+	e.gathering.Lock()
+	defer e.gathering.Unlock()
 	e.ended = true
-	close(e.wait)
+	signal(e.some)
+	signal(e.many)
 }
 
 // follow returns the events from now on. One who does not keep up misses some.
@@ -133,21 +143,30 @@ func (e *events) follow() (<-chan event.JSON, func()) {
 // run logs until close. Losses are told when they begin, and at the end their number.
 func (e *events) run() error {
 	told := false
-	for ev := range e.wait {
-		e.write(ev)
-		if lost := e.took(ev); lost > 0 {
-			e.write(alg.Event{
-				Time: ev.Time, Kind: alg.Overload, Client: ev.Client, Server: ev.Server,
-				Reason: fmt.Sprintf("%d events of this client were left out", lost),
-			})
+	batch := newGathered()
+	for ended := false; !ended; {
+		<-e.some
+		select {
+		case <-e.many:
+		case <-time.After(gatherFor):
 		}
-		if !told && e.lost.Load() > 0 {
+		var lost uint64
+		batch.empty()
+		batch, lost, ended = e.take(batch)
+		e.counted(batch.events)
+		for _, all := range [][]alg.Event{batch.events, batch.left()} {
+			for i := range all {
+				e.write(&all[i])
+			}
+		}
+		_ = e.flush() // there is no other place to tell that the log cannot be written
+		if !told && lost > 0 {
 			told = true
 			e.log.Warn("events come faster than they are logged: some are left out")
 		}
-	}
-	if n := e.lost.Load(); n > 0 {
-		e.log.Warn("events were left out of the log", "events", n)
+		if ended && lost > 0 {
+			e.log.Warn("events were left out of the log", "events", lost)
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -159,9 +178,32 @@ func (e *events) run() error {
 	return nil
 }
 
+// counted adds what passed through the data connections that have come to their end. That
+// it is not known is no loss that matters.
+func (e *events) counted(batch []alg.Event) {
+	if e.count == nil {
+		return
+	}
+	var pinholes []alg.Pinhole
+	for i := range batch {
+		if ev := &batch[i]; ev.Kind == alg.PinholeClosed && ev.Used {
+			pinholes = append(pinholes, ev.Pinhole)
+		}
+	}
+	counters, err := e.count.Counters(pinholes)
+	if err != nil || len(counters) < len(pinholes) {
+		return
+	}
+	for i := range batch {
+		if ev := &batch[i]; ev.Kind == alg.PinholeClosed && ev.Used {
+			ev.Counters, counters = counters[0], counters[1:]
+		}
+	}
+}
+
 // write makes one log record of an event and passes it to the followers.
-func (e *events) write(ev alg.Event) {
-	j := event.From(ev)
+func (e *events) write(ev *alg.Event) {
+	j := event.From(*ev)
 	e.mu.Lock()
 	for c := range e.followers {
 		select {
@@ -171,12 +213,12 @@ func (e *events) write(ev alg.Event) {
 	}
 	e.mu.Unlock()
 	text, level := describe(ev.Kind)
-	if !e.log.Enabled(context.Background(), level) {
+	if !e.records.Enabled(context.Background(), level) {
 		return
 	}
 	r := slog.NewRecord(ev.Time, level, text, 0)
 	r.AddAttrs(j.Attrs()...)
-	_ = e.log.Handler().Handle(context.Background(), r)
+	_ = e.records.Handle(context.Background(), r)
 }
 
 // describe says in plain words what happened, and how much it matters.

@@ -33,10 +33,7 @@ func (d *daemon) logged(e queue.LogEntry) {
 		d.events.sink(alg.Encrypted(now, from, to, e.Prefix == nft.LogFTPS))
 	case nft.LogMissed:
 		for _, w := range d.workers {
-			select {
-			case w.asked <- func() { w.alg.Missed(now, from, to) }:
-			default: // they come faster than they can be told: some are not
-			}
+			w.tryAsk(func() { w.alg.Missed(now, from, to) }) // they may come faster than they can be told: some are not
 		}
 	}
 }

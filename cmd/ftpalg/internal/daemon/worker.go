@@ -12,7 +12,7 @@ import (
 // maxAsked is how many questions and copies of packets may wait for a worker.
 const maxAsked = 256
 
-// tickEvery is how often a worker looks for what has fallen due.
+// tickEvery is how often a worker looks for what has fallen due, at the most.
 const tickEvery = 100 * time.Millisecond
 
 // worker takes the packets of one queue to an alg.Worker and its verdicts back. All
@@ -41,7 +41,7 @@ func (w *worker) run(ctx context.Context) error {
 	return errors.Join(err, w.answer(now, result))
 }
 
-// handle is called with what has arrived, and at least as often as a tick is due.
+// handle is called with what has arrived, and as often as a tick is due or something is asked.
 func (w *worker) handle(packets []queue.Packet) error {
 	now := time.Now()
 	if len(packets) > 0 {
@@ -56,11 +56,28 @@ func (w *worker) handle(packets []queue.Packet) error {
 	for range len(w.asked) {
 		(<-w.asked)()
 	}
-	if now.Sub(w.ticked) < tickEvery {
-		return nil
+	if now.Sub(w.ticked) >= tickEvery {
+		w.ticked = now
+		if err := w.answer(now, w.alg.Tick(now)); err != nil {
+			return err
+		}
 	}
-	w.ticked = now
-	return w.answer(now, w.alg.Tick(now))
+	if len(packets) == 0 {
+		w.queue.Rest(w.alg.Rest())
+	}
+	return nil
+}
+
+// tryAsk has f run where the worker's state may be looked at, within a tick. It does not
+// wait, and reports false where too many wait already.
+func (w *worker) tryAsk(f func()) bool {
+	select {
+	case w.asked <- f:
+		w.queue.Wake()
+		return true
+	default:
+		return false
+	}
 }
 
 // ask has f run where the worker's state may be looked at, within a tick, and returns
@@ -69,6 +86,7 @@ func ask[T any](ctx context.Context, w *worker, f func(*alg.Worker) T) (T, bool)
 	found := make(chan T, 1)
 	select {
 	case w.asked <- func() { found <- f(w.alg) }:
+		w.queue.Wake()
 	case <-ctx.Done():
 	}
 	select {

@@ -155,11 +155,6 @@ func add[K comparable](counts map[K]int, key K, n int) {
 	}
 }
 
-// Counters implements [alg.Flows]. What a data connection carries is not counted.
-func (t *connections) Counters(alg.Pinhole) (alg.Counters, bool, error) {
-	return alg.Counters{}, false, nil
-}
-
 // ID implements [alg.Flows].
 func (t *connections) ID(f alg.Flow) (uint32, bool, error) {
 	if c := t.find(f.Client, f.Server); c != nil {
