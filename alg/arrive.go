@@ -69,7 +69,7 @@ func (w *Worker) packet(p *Packet) {
 
 // unread gives a packet that cannot be read its verdict. It passes, since no receiver
 // reads it either, but for one that a receiver might, and where nothing may pass unread.
-func (w *Worker) unread(id uint32, readable bool) {
+func (w *Worker) unread(id uint64, readable bool) {
 	if readable || w.Policy.DenyTLS {
 		w.drop(id)
 		return
@@ -134,7 +134,7 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 var errSYNData = errors.New("data in the SYN")
 
 // synAck acts on the server's answer.
-func (s *session) synAck(d side, seg *tcp.Segment, id uint32) {
+func (s *session) synAck(d side, seg *tcp.Segment, id uint64) {
 	s.conn.MSS[d] = seg.MSS()
 	if d == fromServer && seg.Has(tcp.ACK) {
 		s.replied = true
@@ -173,7 +173,7 @@ func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session 
 
 // foreign gives a segment that is not read its verdict. What cannot be read must not pass
 // where AUTH is denied: such a connection is ended.
-func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint32) {
+func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint64) {
 	if w.Policy.DenyTLS && d == fromClient && len(seg.Payload) > 0 {
 		w.res.Inject = append(w.res.Inject,
 			tcp.Reset(flow.Client, flow.Server, seg.Seq, seg.Ack),
@@ -185,7 +185,7 @@ func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint32) {
 }
 
 // astray drops a packet that came in elsewhere than its sender is.
-func (s *session) astray(id uint32) {
+func (s *session) astray(id uint64) {
 	s.w.stats.Astray++
 	if !s.strayed {
 		s.strayed = true

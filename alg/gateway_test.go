@@ -27,10 +27,10 @@ type gateway struct {
 	kernel   *kernel
 	tracking *tracking
 	now      time.Time
-	id       uint32
+	id       uint64
 	events   []alg.Event
-	verdicts map[uint32]alg.Verdict
-	order    []uint32 // of the verdicts
+	verdicts map[uint64]alg.Verdict
+	order    []uint64 // of the verdicts
 	injected [][]byte
 	lean     bool // nothing is remembered: for measurements
 
@@ -39,7 +39,7 @@ type gateway struct {
 
 // by gives the worker a packet that comes in and leaves by these interfaces. Its bytes are
 // the queue's again once it has its verdict.
-func (g *gateway) by(in, out uint32, p []byte) uint32 {
+func (g *gateway) by(in, out uint32, p []byte) uint64 {
 	g.id++
 	seg, err := tcp.Parse(p)
 	translated := g.translated && err == nil && seg.Flags&(tcp.SYN|tcp.ACK) != tcp.SYN

@@ -80,8 +80,8 @@ func TestNothingIsLeft(t *testing.T) {
 		l := NewLimits(p.MaxSessions, p.MaxSessionsPerClient)
 		w := NewWorker(WorkerConfig{Policy: p, Pinholes: k, Flows: k, Limits: l, Sink: func(Event) {}, Vouched: func(Flow) bool { return r.IntN(10) == 0 }})
 		now := time.Unix(1e9, 0)
-		verdicts := map[uint32]int{}
-		id := uint32(0)
+		verdicts := map[uint64]int{}
+		id := uint64(0)
 		take := func(res Result) {
 			for _, v := range res.Verdicts {
 				verdicts[v.ID]++
@@ -173,7 +173,7 @@ func TestNothingIsLeft(t *testing.T) {
 			take(res)
 		}
 		w.Settle(now)
-		for i := uint32(1); i <= id; i++ {
+		for i := uint64(1); i <= id; i++ {
 			if verdicts[i] != 1 {
 				t.Fatalf("seed %d: packet %d has %d verdicts", seed, i, verdicts[i])
 			}

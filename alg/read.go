@@ -9,7 +9,7 @@ import (
 )
 
 // segment gives one segment of a session its verdict, or holds it back.
-func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
+func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 	if !s.conn.Handshake.Answered() {
 		s.notHelped(tcp.ErrNoAnswer.Error())
 	}
@@ -81,7 +81,7 @@ func (s *session) urge(seg *tcp.Segment) {
 }
 
 // follow watches a session whose bytes are not read for its end.
-func (s *session) follow(d side, seg *tcp.Segment, id uint32) {
+func (s *session) follow(d side, seg *tcp.Segment, id uint64) {
 	if seg.Has(tcp.FIN) && s.talk.Encrypted() {
 		s.forget("FIN")
 	}
@@ -89,7 +89,7 @@ func (s *session) follow(d side, seg *tcp.Segment, id uint32) {
 }
 
 // place acts on a segment by where it falls in its stream.
-func (s *session) place(d side, seg *tcp.Segment, id uint32) {
+func (s *session) place(d side, seg *tcp.Segment, id uint64) {
 	stream := &s.conn.Streams[d]
 	fresh, place := stream.Place(seg.Seq, seg.Payload)
 	switch place {
@@ -275,7 +275,7 @@ func (s *session) read(d side, b, sent []byte) {
 }
 
 // pass lets a segment pass, as it came or as it was changed.
-func (w *Worker) pass(seg *tcp.Segment, id uint32) {
+func (w *Worker) pass(seg *tcp.Segment, id uint64) {
 	if !seg.Changed() {
 		w.accept(id, nil)
 		return
@@ -286,7 +286,7 @@ func (w *Worker) pass(seg *tcp.Segment, id uint32) {
 
 // conflict drops a segment whose bytes differ from those that passed, or cannot be
 // compared with them. That proves nothing about either end: anybody may have sent it.
-func (s *session) conflict(id uint32) {
+func (s *session) conflict(id uint64) {
 	s.w.stats.Conflicts++
 	s.chat(s.event(Violation, "bytes differ from those that passed before"))
 	s.w.drop(id)
@@ -309,7 +309,7 @@ func (s *session) lose(d side, next uint32) {
 }
 
 // hold keeps a packet back until what belongs before it has come.
-func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
+func (s *session) hold(d side, seg *tcp.Segment, id uint64) {
 	n, size := s.conn.Waiting()
 	cost := holdCost(seg.Packet())
 	if seg.Changed() || max(size, n*minHeld)+int(cost) > maxHeldFlow || !s.w.Limits.hold(s.client, cost) {
@@ -366,7 +366,7 @@ func (s *session) expire() {
 
 // leaving is a packet that was held, of a session that has ended.
 type leaving struct {
-	id   uint32
+	id   uint64
 	drop bool
 }
 

@@ -287,7 +287,7 @@ func (s *session) late(d side) {
 }
 
 // send lets a segment go on as it is to go out, or has it wait until that is known.
-func (s *session) send(d side, seg *tcp.Segment, id uint32) {
+func (s *session) send(d side, seg *tcp.Segment, id uint64) {
 	stream := &s.conn.Streams[d]
 	s.adjust(d)
 	n := len(seg.Payload)
@@ -309,7 +309,7 @@ func (s *session) send(d side, seg *tcp.Segment, id uint32) {
 // stranded drops a segment of a translated connection without a session if a line of it was
 // changed that may not have arrived: it cannot be sent again as it was. Both ends are told
 // that the connection is over.
-func (w *Worker) stranded(flow Flow, d side, seg *tcp.Segment, id uint32) bool {
+func (w *Worker) stranded(flow Flow, d side, seg *tcp.Segment, id uint64) bool {
 	t, a, ok, err := w.Translations.Prepare(flow, false)
 	if err != nil || !ok || a[d].Before == a[d].After || tcp.Diff(seg.Seq, a[d].Pos) > 0 {
 		return false

@@ -155,7 +155,7 @@ func TestAnAnnouncementInParts(t *testing.T) {
 		x, _ := newTranslated(t, outsideClient, serverAddr)
 		x.login()
 		whole := strings.Join(parts, "")
-		var ids []uint32
+		var ids []uint64
 		for _, p := range parts {
 			ids = append(ids, x.say(fromClient, p))
 		}
@@ -217,8 +217,8 @@ type translatedWorld struct {
 	*wire
 	nat    *nat
 	ends   [2]*host
-	fates  map[uint32]*tcp.Segment
-	routed map[uint32]side
+	fates  map[uint64]*tcp.Segment
+	routed map[uint64]side
 	done   int
 	wireTo [2][]*tcp.Segment // on their way to each end
 	acks   bool
@@ -285,7 +285,7 @@ func (m *translatedWorld) speak(d side, n int, again bool) {
 func TestTranslatedDialoguesArrive(t *testing.T) {
 	many(t, func(rt *rapid.T) {
 		x, n := newTranslated(rt, outsideClient, outsideServer)
-		m := &translatedWorld{wire: x, nat: n, fates: map[uint32]*tcp.Segment{}, routed: map[uint32]side{}, acks: rapid.Bool().Draw(rt, "acks")}
+		m := &translatedWorld{wire: x, nat: n, fates: map[uint64]*tcp.Segment{}, routed: map[uint64]side{}, acks: rapid.Bool().Draw(rt, "acks")}
 		for d := range m.ends {
 			m.ends[d] = &host{side: side(d), iss: rapid.SampledFrom([]uint32{7, 0xffffffd0, 1<<31 - 9}).Draw(rt, "iss")}
 		}
@@ -316,7 +316,7 @@ func TestTranslatedDialoguesArrive(t *testing.T) {
 		if !client.up || !server.up {
 			rt.Fatalf("no connection")
 		}
-		waited := false
+		waited, ticks := false, 0
 		for range rapid.IntRange(0, 80).Draw(rt, "steps") {
 			d := side(rapid.IntRange(0, 1).Draw(rt, "side"))
 			switch rapid.IntRange(0, 9).Draw(rt, "what") {
@@ -337,6 +337,8 @@ func TestTranslatedDialoguesArrive(t *testing.T) {
 					m.wait(1200 * time.Millisecond)
 				} else {
 					m.wait(tick)
+					ticks++
+					waited = waited || ticks > 8
 				}
 				m.collect()
 			}

@@ -196,11 +196,11 @@ func (w *Worker) begin(now time.Time) {
 // measured by the monotonic clock where there is one: that of the wall may be set.
 func (w *Worker) clock() int64 { return int64(time.Hour) + int64(w.now.Sub(w.began)) }
 
-func (w *Worker) accept(id uint32, data []byte) {
+func (w *Worker) accept(id uint64, data []byte) {
 	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Data: data})
 }
 
-func (w *Worker) drop(id uint32) {
+func (w *Worker) drop(id uint64) {
 	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Drop: true})
 }
 

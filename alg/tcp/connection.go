@@ -24,7 +24,7 @@ type Connection struct {
 
 // Waiting is a packet that came before bytes that belong in front of it.
 type Waiting struct {
-	ID     uint32 // as its queue names it
+	ID     uint64 // as its queue names it
 	Side   Side
 	Packet []byte
 	Since  int64 // any clock
