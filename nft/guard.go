@@ -32,7 +32,7 @@ func newGuard(cfg Config, caps Caps) ruleset {
 // newGuardAgain returns the chain with which the main table does the same right behind the
 // guard, should that be missing: a table that is not owned goes with `flush ruleset`.
 func newGuardAgain(cfg Config) chain {
-	return chain{name: "guard_again_forward", hook: hookForward, priority: cfg.after() + 2, rules: append([]rule{
+	return chain{name: "guardagain_forward", hook: hookForward, priority: cfg.after() + 2, rules: append([]rule{
 		// meta mark & 0x01000000 == 0x01000000 meta mark set meta mark & 0xfeffffff accept
 		{cfg.Tag.marked(), cfg.Tag.clear(), accept},
 	}, guarded(cfg)...)}

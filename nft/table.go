@@ -218,12 +218,14 @@ func (t *Table) close(guarded bool) error {
 	if t.conn == nil {
 		return nil
 	}
-	table := inet(tableName)
-	if !guarded && t.cfg.Translates(t.caps) {
+	var errs []error
+	if !guarded && t.translates {
 		t.destroy(guardName)
+		errs = append(errs, t.conn.Flush())
 	}
+	table := inet(tableName)
 	if t.cfg.Bypass {
-		t.destroy(tableName)
+		t.conn.DelTable(table)
 	} else {
 		for _, s := range newSets(t.cfg, t.caps) {
 			if s.admits {
@@ -235,7 +237,7 @@ func (t *Table) close(guarded bool) error {
 	if errors.Is(err, unix.ENOENT) {
 		err = nil // someone else did it
 	}
-	if err := errors.Join(err, t.conn.CloseLasting()); err != nil {
+	if err := errors.Join(append(errs, err, t.conn.CloseLasting())...); err != nil {
 		return fmt.Errorf("leaving nft table inet %s: %w", tableName, err)
 	}
 	t.conn = nil
