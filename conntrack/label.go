@@ -83,6 +83,9 @@ func (c *Conn) Vouched() ([]alg.Flow, error) {
 		if e.TupleOrig.Proto.Protocol != unix.IPPROTO_TCP || !c.bears(e) {
 			continue
 		}
+		if translation(e).Client != source(e.TupleOrig) && translation(e).Server != source(e.TupleReply) {
+			c.both.Store(true) // it will be asked for
+		}
 		if f := seen(e); !once[f] {
 			once[f] = true
 			flows = append(flows, f)
