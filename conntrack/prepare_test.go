@@ -1,0 +1,163 @@
+package conntrack
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ti-mo/conntrack"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
+)
+
+// pump sends random bytes both ways and fails where others arrive.
+func pump(t *testing.T, c connection, size int) {
+	t.Helper()
+	errs := make(chan error, 4)
+	for i, ends := range [][2]net.Conn{{c.client, c.server}, {c.server, c.client}} {
+		data := make([]byte, size)
+		_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(data)
+		for _, e := range ends {
+			_ = e.SetDeadline(time.Now().Add(20 * time.Second))
+		}
+		go func() {
+			_, err := ends[0].Write(data)
+			errs <- err
+		}()
+		go func() {
+			got := make([]byte, size)
+			_, err := io.ReadFull(ends[1], got)
+			if err == nil && !bytes.Equal(got, data) {
+				err = errors.New("other bytes arrived than were sent")
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// entry returns the entry of a flow that is there.
+func (n *network) entry(t *testing.T, f alg.Flow) conntrack.Flow {
+	t.Helper()
+	e, ok, err := n.conn.control(f)
+	if err != nil || !ok {
+		t.Fatalf("%v: %t, %v", f, ok, err)
+	}
+	return e
+}
+
+func (n *network) prepare(t *testing.T, c connection) [2]alg.Adjustment {
+	t.Helper()
+	got, a, ok, err := n.conn.Prepare(c.flow)
+	if err != nil || !ok || got != c.translation {
+		t.Fatalf("%v: %+v, %t, %v; want %+v", c.flow, got, ok, err, c.translation)
+	}
+	return a
+}
+
+func TestPrepare(t *testing.T) {
+	for name, w := range ways() {
+		t.Run(name, func(t *testing.T) {
+			n := newNetwork(t)
+			c := n.connect(t, w)
+			pump(t, c, 1000)
+			before, known, err := n.conn.known(c.flow)
+			if known == w.both {
+				t.Fatalf("found by its tuples: %t", known)
+			}
+			if !known {
+				before, _, err = n.conn.search(c.flow)
+			}
+			if err != nil || before.ID == 0 || before.Status.SeqAdjust() {
+				t.Fatalf("%+v, %v", before, err)
+			}
+			if a := n.prepare(t, c); a != [2]alg.Adjustment{} {
+				t.Errorf("adjusted by %+v", a)
+			}
+			after := n.entry(t, c.flow)
+			if !after.Status.SeqAdjust() {
+				t.Errorf("it cannot be adjusted: %+v", after)
+			}
+			n.equal(t, after, before)
+			pump(t, c, 300_000)
+			if i := n.invalid(t); i != 0 {
+				t.Errorf("%d packets were invalid", i)
+			}
+			// What is set stays, also when it is prepared again.
+			want := [2]alg.Adjustment{{Pos: 1 << 31, After: -3}, {Pos: 0, Before: -70000, After: 1}}
+			for side, a := range want {
+				if err := n.conn.Adjust(c.flow, c.translation, tcp.Side(side), a); err != nil {
+					t.Error(err)
+				}
+			}
+			for range 2 {
+				if a := n.prepare(t, c); a != want {
+					t.Errorf("adjusted by %+v, want %+v", a, want)
+				}
+			}
+		})
+	}
+}
+
+// equal compares what of an entry is to stay.
+func (n *network) equal(t *testing.T, got, want conntrack.Flow) {
+	t.Helper()
+	const status = ^conntrack.StatusSeqAdjust
+	a, b := *got.ProtoInfo.TCP, *want.ProtoInfo.TCP
+	a.OriginalFlags, a.ReplyFlags, b.OriginalFlags, b.ReplyFlags = a.OriginalFlags&0xf00, a.ReplyFlags&0xf00, b.OriginalFlags&0xf00, b.ReplyFlags&0xf00
+	switch {
+	case got.TupleOrig != want.TupleOrig, got.TupleReply != want.TupleReply:
+		t.Errorf("%v, %v; want %v, %v", got.TupleOrig, got.TupleReply, want.TupleOrig, want.TupleReply)
+	case got.Status&status != want.Status&status:
+		t.Errorf("status %v, want %v", got.Status, want.Status)
+	case a != b || a.OriginalWindowScale == 0 || a.OriginalFlags == 0:
+		t.Errorf("%+v, want %+v", a, b)
+	case got.Mark != want.Mark || got.Mark != 0x0a0b0c0d:
+		t.Errorf("mark %x, want %x", got.Mark, want.Mark)
+	case !bytes.Equal(got.Labels, want.Labels) || !(&Conn{label: [16]byte{15: 0x40}}).bears(got):
+		t.Errorf("labels %x, want %x", got.Labels, want.Labels)
+	case got.Timeout < want.Timeout-60 || got.Timeout > want.Timeout:
+		t.Errorf("a time-out of %d s, want %d s", got.Timeout, want.Timeout)
+	}
+}
+
+// A flow that is not translated is told, and left as it is.
+func TestPrepareUntranslated(t *testing.T) {
+	n := newNetwork(t)
+	c := n.connect(t, way{to: server + ":21", listen: server + ":21"})
+	before := n.entry(t, c.flow)
+	n.prepare(t, c)
+	if after := n.entry(t, c.flow); after.ID != before.ID || after.Status.SeqAdjust() {
+		t.Errorf("%+v, before %+v", after, before)
+	}
+}
+
+// What connection tracking does not know, or knows the other way round, is not prepared.
+func TestPrepareUnknown(t *testing.T) {
+	n := newNetwork(t)
+	for name, w := range ways() {
+		c := n.connect(t, w)
+		for _, f := range []alg.Flow{
+			{Client: c.flow.Server, Server: c.flow.Client},
+			{Client: netip.AddrPortFrom(c.flow.Client.Addr(), c.flow.Client.Port()^1), Server: c.flow.Server},
+			{Client: c.flow.Client, Server: netip.AddrPortFrom(c.flow.Server.Addr(), 22)},
+		} {
+			if _, _, ok, err := n.conn.Prepare(f); ok || err != nil {
+				t.Errorf("%s: %v: %t, %v", name, f, ok, err)
+			}
+			if err := n.conn.Adjust(f, c.translation, tcp.Client, alg.Adjustment{After: 1}); !errors.Is(err, ErrNoFlow) {
+				t.Errorf("%s: %v: %v", name, f, err)
+			}
+		}
+	}
+}
