@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ti-mo/conntrack"
+	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/alg"
@@ -29,7 +30,11 @@ func (c *Conn) adjust(f alg.Flow, t alg.Translation, from tcp.Side, a alg.Adjust
 		attr = ctaSeqAdjReply
 	}
 	original := tuple(ctaTupleOrig, f.Client, t.Server)
-	set, err := message(msgNew, 0, f.Client.Addr(), original, seqAdj(attr, a))
+	attrs := []netfilter.Attribute{original, seqAdj(attr, a)}
+	if misjudged(a) {
+		attrs = append(attrs, lenient())
+	}
+	set, err := message(msgNew, 0, f.Client.Addr(), attrs...)
 	if err != nil {
 		return conntrack.Flow{}, err
 	}
@@ -61,4 +66,20 @@ func (c *Conn) adjust(f alg.Flow, t alg.Translation, from tcp.Side, a alg.Adjust
 		return entry, ErrNoSeqAdj
 	}
 	return entry, nil
+}
+
+// misjudged reports whether the kernel may take acknowledgements of what is adjusted for
+// invalid. It adjusts them rightly, but before that, where it looks at windows, it compares
+// the receiver's number with the sender's position (nf_ct_seq_offset, in tcp_in_window):
+// where the receiver's numbers are behind by more than the line is long, the line's own
+// acknowledgement is taken to be from before it. That makes it too high by what the line
+// has grown, and where it has shrunk merely too low.
+func misjudged(a alg.Adjustment) bool { return a.Before < 0 && a.After > a.Before }
+
+// lenient returns what has the kernel pass packets out of the window, of both directions:
+// it learns nothing of a packet that it has passed so (nf_tcp_log_invalid), and what
+// answers that one is out of the window too. State and window scales stay as they are.
+func lenient() netfilter.Attribute {
+	const flag = liberal<<8 | liberal // and its mask
+	return nested(ctaProtoInfo, nested(1, be16(4, flag), be16(5, flag)))
 }

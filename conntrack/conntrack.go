@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
@@ -34,7 +33,8 @@ type Conn struct {
 	// kernel keeps labels.
 	label [labelsLen]byte
 	raw   *socket
-	both  atomic.Bool // a flow was met of which both ends are translated
+
+	dialled dialled
 }
 
 // Open connects to the connection tracking of the calling thread's network

@@ -3,6 +3,8 @@ package conntrack
 import (
 	"errors"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
@@ -19,14 +21,63 @@ import (
 // own. So the client is the source of the entry's original tuple, and the server that of
 // its reply tuple; either tuple is known whole where only the other end is translated.
 //
-// Where both ends are translated neither is, and the whole table has to be searched. That
-// is done once such a flow was met, so that flows that have ended cost little elsewhere.
-func (c *Conn) control(f alg.Flow) (conntrack.Flow, bool, error) {
-	entry, ok, err := c.known(f)
-	if ok || err != nil || !c.both.Load() {
-		return entry, ok, err
+// Where both ends are translated neither is, but for where clients of that server were
+// seen to connect to.
+func (c *Conn) control(f alg.Flow) (found conntrack.Flow, ok bool, err error) {
+	if found, ok, err = c.known(f); ok || err != nil {
+		return found, ok, err
 	}
-	return c.search(f)
+	for _, at := range c.dialled.of(f.Server) {
+		switch entry, there, err := c.direction(f.Client, at); {
+		case err != nil:
+			return conntrack.Flow{}, false, err
+		case !there || seen(entry) != f:
+		case ok: // a second one: which is meant?
+			return conntrack.Flow{}, false, nil
+		default:
+			found, ok = entry, true
+		}
+	}
+	return found, ok, nil
+}
+
+// dialled remembers where clients of a server connect to that are translated themselves,
+// by the server's own end. It is bounded, and what is forgotten can be found again.
+type dialled struct {
+	mu  sync.Mutex
+	all map[netip.AddrPort][]netip.AddrPort
+}
+
+const (
+	maxServers = 1024
+	maxDialled = 16 // of a server
+)
+
+func (d *dialled) of(server netip.AddrPort) []netip.AddrPort {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.all[server])
+}
+
+// note remembers an entry of which both ends are translated.
+func (d *dialled) note(entry conntrack.Flow) {
+	t, f := translation(entry), seen(entry)
+	if t.Client == f.Client || t.Server == f.Server {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.all == nil || len(d.all) >= maxServers && d.all[f.Server] == nil {
+		d.all = make(map[netip.AddrPort][]netip.AddrPort)
+	}
+	at := d.all[f.Server]
+	if slices.Contains(at, t.Server) {
+		return
+	}
+	if len(at) == maxDialled {
+		at = at[1:]
+	}
+	d.all[f.Server] = append(at, t.Server)
 }
 
 // known returns the entry of a control connection of which one end is not translated.
@@ -45,8 +96,9 @@ func (c *Conn) known(f alg.Flow) (conntrack.Flow, bool, error) {
 	return conntrack.Flow{}, false, nil
 }
 
-// search returns the entry of a control connection, whatever is translated. ok is false
-// where there is none, or more than one: which of them is meant nobody can tell.
+// search returns the entry of a control connection, whatever is translated, and remembers
+// where the client connects to. ok is false where there is none, or more than one: which
+// of them is meant nobody can tell. The kernel goes through the whole table.
 func (c *Conn) search(f alg.Flow) (found conntrack.Flow, ok bool, err error) {
 	entries, err := c.list(f)
 	if err != nil {
@@ -66,6 +118,9 @@ func (c *Conn) search(f alg.Flow) (found conntrack.Flow, ok bool, err error) {
 	// What is in a zone is not found by its tuple alone.
 	if found.Zone != 0 || found.TupleOrig.Zone != 0 || found.TupleReply.Zone != 0 {
 		return conntrack.Flow{}, false, nil
+	}
+	if ok {
+		c.dialled.note(found)
 	}
 	return found, ok, nil
 }

@@ -83,9 +83,7 @@ func (c *Conn) Vouched() ([]alg.Flow, error) {
 		if e.TupleOrig.Proto.Protocol != unix.IPPROTO_TCP || !c.bears(e) {
 			continue
 		}
-		if translation(e).Client != source(e.TupleOrig) && translation(e).Server != source(e.TupleReply) {
-			c.both.Store(true) // it will be asked for
-		}
+		c.dialled.note(e) // it will be asked for
 		if f := seen(e); !once[f] {
 			once[f] = true
 			flows = append(flows, f)

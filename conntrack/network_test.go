@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -214,7 +215,14 @@ func (h *host) listen(t testing.TB, at string) net.Listener {
 	t.Helper()
 	var l net.Listener
 	h.run(t, func() (err error) {
-		l, err = net.Listen("tcp", at)
+		network, config := "tcp", net.ListenConfig{}
+		if strings.HasPrefix(at, "[::]") { // of IPv4 too, whatever the net package thinks there is
+			network = "tcp6"
+			config.Control = func(_, _ string, c syscall.RawConn) error {
+				return c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_V6ONLY, 0) })
+			}
+		}
+		l, err = config.Listen(context.Background(), network, at)
 		return err
 	})
 	t.Cleanup(func() { _ = l.Close() })

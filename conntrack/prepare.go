@@ -34,11 +34,9 @@ var nothing = alg.Adjustment{Pos: 1}
 // where no other has the same ends. The error is ErrNoSeqAdj, with a translation, where the
 // kernel cannot adjust the flow, and ErrLost where the flow is broken.
 func (c *Conn) Prepare(f alg.Flow) (t alg.Translation, a [2]alg.Adjustment, ok bool, err error) {
-	entry, ok, err := c.known(f)
+	entry, ok, err := c.control(f)
 	if err == nil && !ok {
-		if entry, ok, err = c.search(f); ok {
-			c.both.Store(true)
-		}
+		entry, ok, err = c.search(f)
 	}
 	if err == nil && ok {
 		t = translation(entry)

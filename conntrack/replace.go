@@ -70,6 +70,8 @@ func (c *Conn) replace(f alg.Flow, t alg.Translation, entry conntrack.Flow) erro
 const (
 	keptStatus = conntrack.StatusConfirmed | conntrack.StatusSeenReply | conntrack.StatusAssured | conntrack.StatusFixedTimeout
 	keptFlags  = 0x0f // IP_CT_TCP_FLAG_ WINDOW_SCALE, SACK_PERM, CLOSE_INIT, BE_LIBERAL
+	liberal    = 0x08 // IP_CT_TCP_FLAG_BE_LIBERAL
+	synRecv    = 2    // TCP_CONNTRACK_SYN_RECV
 )
 
 // copied returns the attributes that make an entry anew, without its helper. Both ends are
@@ -86,8 +88,15 @@ func copied(f alg.Flow, t alg.Translation, entry conntrack.Flow) []netfilter.Att
 		be32(ctaMark, entry.Mark),
 	}
 	if p := entry.ProtoInfo.TCP; p != nil {
+		// In mid-life the new entry may see a retransmission first, and not know what was
+		// sent beyond it: it has to be lenient, as one that the kernel itself picks up in
+		// mid-life is (tcp_new).
+		var more uint16
+		if p.State != synRecv {
+			more = liberal << 8
+		}
 		// Flags are told and taken with the mask of those that are meant.
-		flags := func(v uint16) uint16 { return v&(keptFlags<<8) | keptFlags }
+		flags := func(v uint16) uint16 { return v&(keptFlags<<8) | more | keptFlags }
 		attrs = append(attrs, nested(ctaProtoInfo, nested(1, // CTA_PROTOINFO_TCP
 			// The state, the window scales and the flags, each of the original direction first.
 			u8(1, p.State), u8(2, p.OriginalWindowScale), u8(3, p.ReplyWindowScale),
