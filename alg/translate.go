@@ -48,6 +48,13 @@ func announces(d side) Mode {
 func (s *session) translate() {
 	s.nat = &translated{Translation: Translation(s.flow)}
 	t, a, ok, err := s.w.Translations.Prepare(s.flow, true)
+	if err != nil && !ok {
+		e := s.event(Failure, "the connection is translated, and broken")
+		e.Err = err
+		s.w.tell(e)
+		s.condemn("its entry in connection tracking is lost")
+		return
+	}
 	if err != nil || !ok {
 		e := s.event(Failure, "the connection is translated, and its announcements cannot be")
 		e.Err = err
@@ -252,7 +259,7 @@ func (s *session) adjust(d side) {
 		s.watch()
 		return
 	}
-	if err := s.w.Translations.Adjust(s.flow, d, a); err != nil {
+	if err := s.w.Translations.Adjust(s.flow, s.nat.Translation, d, a); err != nil {
 		e := s.event(Failure, "connection tracking would not correct the sequence numbers")
 		e.Err = err
 		s.w.tell(e)

@@ -30,7 +30,7 @@ func (n *nat) Prepare(alg.Flow, bool) (alg.Translation, [2]alg.Adjustment, bool,
 	return n.seen, n.adj, true, nil
 }
 
-func (n *nat) Adjust(_ alg.Flow, from tcp.Side, a alg.Adjustment) error {
+func (n *nat) Adjust(_ alg.Flow, _ alg.Translation, from tcp.Side, a alg.Adjustment) error {
 	if n.err != nil {
 		return n.err
 	}

@@ -24,11 +24,14 @@ type Adjustment = tcp.Adjustment
 type Translations interface {
 	// Prepare returns how a control connection is translated, and the adjustments that
 	// its directions have, by the side that sends. Where it is to be adjustable it sees to
-	// it that the kernel can do that, which may replace the flow's entry by an equal one.
-	// ok is false where connection tracking does not know the connection.
+	// it that the kernel can adjust one that is translated, which may replace the flow's
+	// entry by an equal one, with another ID. ok is false where connection tracking does not
+	// know the connection, and with an error also where the connection is broken; with an
+	// error and ok it is whole, and cannot be adjusted.
 	Prepare(f Flow, adjustable bool) (t Translation, a [2]Adjustment, ok bool, err error)
-	// Adjust sets the adjustment of what one side sends, and returns when it is in force.
-	Adjust(f Flow, from tcp.Side, a Adjustment) error
+	// Adjust sets the adjustment of what one side sends, of a connection that is prepared,
+	// and returns when it is in force.
+	Adjust(f Flow, t Translation, from tcp.Side, a Adjustment) error
 	// Free reports whether connections from a source, of these ports, to an address that
 	// stands for another can be told from all others: none that is tracked has these
 	// ends, and nobody on this host listens there.

@@ -117,6 +117,16 @@ func NewWorker(c WorkerConfig) *Worker {
 // Sessions returns how many control connections are followed.
 func (w *Worker) Sessions() int { return len(w.sessions) }
 
+// Translated reports whether any of the control connections that are followed is translated.
+func (w *Worker) Translated() bool {
+	for _, s := range w.sessions {
+		if s.nat != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Stats returns what was counted so far.
 func (w *Worker) Stats() Stats {
 	s := w.stats
