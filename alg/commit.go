@@ -32,10 +32,14 @@ func (s *session) change(op Op) {
 // commit makes the batch's changes and settles what became of them. Where the
 // transaction fails each change is tried by itself: one session's must not cost
 // another's.
+//
+// What was used and is closed goes along: nothing waits for that, and a transaction costs
+// more than what is in it. With a tick it goes by itself.
 func (w *Worker) commit() {
 	if len(w.changes) == 0 {
 		return
 	}
+	w.closeUsed()
 	w.ops = w.ops[:0]
 	for _, c := range w.changes {
 		w.ops = append(w.ops, c.Op)
@@ -106,9 +110,19 @@ func (w *Worker) tryAgain() {
 	clear(w.again)
 }
 
+// closeUsed has what was used taken away.
+func (w *Worker) closeUsed() {
+	for _, c := range w.after {
+		if w.pinholes[c.Pinhole] == 0 { // nobody has announced it anew
+			w.changes = append(w.changes, c)
+		}
+	}
+	clear(w.after)
+	w.after = w.after[:0]
+}
+
 // Settle tells the sink what happened, in order, and does what nothing waits for: finding
-// out about pinholes, closing those that were used, vouching. It is called after the
-// verdicts of a Result were given.
+// out about pinholes, vouching. It is called after the verdicts of a Result were given.
 func (w *Worker) Settle(now time.Time) {
 	if !w.now.IsZero() {
 		w.now = now
@@ -123,14 +137,6 @@ func (w *Worker) Settle(now time.Time) {
 		w.pending[i] = pending{}
 	}
 	w.pending = w.pending[:0]
-	for _, c := range w.after {
-		if w.pinholes[c.Pinhole] == 0 { // nobody has announced it anew
-			w.changes = append(w.changes, c)
-		}
-	}
-	clear(w.after)
-	w.after = w.after[:0]
-	w.commit()
 	for _, s := range w.trusted {
 		s.vouchNow()
 	}

@@ -71,7 +71,7 @@ func (s *session) announce(p Pinhole, note string) {
 	if s.w.nearby[s.near()] == s {
 		delete(s.w.nearby, s.near())
 	}
-	s.announced = &announced{pinhole: p, known: true, until: timer{session: s}}
+	s.anew(p)
 	s.w.nearby[s.near()] = s
 	s.chat(s.pinholeEvent(PinholeAnnounced, note))
 }
@@ -109,7 +109,7 @@ func (s *session) closePinhole(reason string, stands bool) {
 		a.stage = closed
 		s.leaveOutside()
 	case stands:
-		s.announced = &announced{pinhole: a.pinhole, known: true, until: timer{session: s}}
+		s.anew(a.pinhole)
 	default:
 		a.stage = closed
 		s.leaveOutside()

@@ -79,6 +79,16 @@ type announced struct {
 // nothing stands for the announcement of a session that had none. It never changes.
 var nothing announced
 
+// anew makes room for another announcement. Most sessions have many: the memory is that of the
+// last one.
+func (s *session) anew(p Pinhole) {
+	if s.announced == &nothing {
+		s.announced = new(announced)
+	}
+	s.announced.until.stop()
+	*s.announced = announced{pinhole: p, known: true, until: timer{session: s}}
+}
+
 // stop notes when the pinhole stopped admitting, the first time.
 func (a *announced) stop(now time.Time) {
 	if !a.stopped {

@@ -158,7 +158,7 @@ func (w *Worker) resume(v Saved) *session {
 		return nil
 	}
 	if live := s.talk.Live(); live.State != dialogue.None {
-		s.announced = &announced{pinhole: s.pinholeOf(live), known: true, until: timer{session: s}}
+		s.anew(s.pinholeOf(live))
 		s.announced.pinhole.At = at
 		w.nearby[s.near()] = s
 	}

@@ -35,8 +35,8 @@ type Caps struct {
 	Count       bool // the ct count statement; otherwise Config.FTPS is refused
 }
 
-// Probe asks the kernel what it can do, which takes about a tenth of a second. It
-// leaves everything as it is: each question is a transaction that cannot be committed. The
+// Probe asks the kernel what it can do. It leaves everything as it is: each question is a
+// transaction that cannot be committed, and takes about 10 ms for that. The
 // error is ErrPermission, ErrNoTables or ErrNoQueue, or names what the kernel lacks.
 func Probe() (Caps, error) {
 	conn, err := nftables.New(nftables.AsLasting())
@@ -45,26 +45,29 @@ func Probe() (Caps, error) {
 	}
 	defer conn.CloseLasting()
 
+	cfg := Config{Queue: 1, Workers: 1}
+	if caps, ok := probeAll(conn, cfg); ok {
+		return caps, caps.checkQueue(conn, cfg)
+	}
 	for _, must := range []struct {
-		name string
-		rule rule
+		name  string
+		rules []rule
 	}{
 		{"nf_tables", nil},
-		{"connection tracking in nf_tables (CONFIG_NFT_CT)", rule{isNew}},
-		{"the limit statement (CONFIG_NFT_LIMIT)", rule{oneSYN}},
+		{"connection tracking in nf_tables (CONFIG_NFT_CT)", []rule{{isNew}}},
+		{"the limit statement (CONFIG_NFT_LIMIT)", []rule{{oneSYN}}},
 	} {
-		switch err := try(conn, 0, must.rule); {
+		switch err := try(conn, 0, must.rules...); {
 		case err == nil:
 		case errors.Is(err, unix.EPERM):
 			return Caps{}, ErrPermission
-		case must.rule == nil:
+		case must.rules == nil:
 			return Caps{}, fmt.Errorf("%w: %w", ErrNoTables, err)
 		default:
 			return Caps{}, fmt.Errorf("this kernel lacks %s: %w", must.name, err)
 		}
 	}
 
-	cfg := Config{Queue: 1, Workers: 1}
 	can := func(flags nftables.TableFlags, r ...statement) bool { return try(conn, flags, r) == nil }
 	caps := Caps{
 		Owner:       can(nftables.TableFlagOwner),
@@ -79,24 +82,45 @@ func Probe() (Caps, error) {
 		Count: can(0, count(maxFTPS)),
 	}
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
-	caps.Destroy = try(conn, 0, nil) == nil
-	if !caps.Queue && !can(0, queue(cfg, caps)) {
-		return Caps{}, ErrNoQueue
+	caps.Destroy = try(conn, 0) == nil
+	return caps, caps.checkQueue(conn, cfg)
+}
+
+// probeAll asks in one transaction whether the kernel can do all but the queue statement,
+// which can be left out of a new kernel too, and in one more for that. ok is false where it
+// cannot.
+func probeAll(conn *nftables.Conn, cfg Config) (caps Caps, ok bool) {
+	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
+	if try(conn, nftables.TableFlagOwner|nftables.TableFlagPersist,
+		rule{isNew}, rule{oneSYN}, rule{hasPayload}, rule{log("probe", cfg)}, rule{count(maxFTPS)}) != nil {
+		return Caps{}, false
 	}
-	return caps, nil
+	all := Caps{Owner: true, Persist: true, InnerHeader: true, Destroy: true, Log: true, Count: true}
+	all.Queue = try(conn, 0, rule{queue(cfg, Caps{Queue: true})}) == nil
+	return all, true
+}
+
+// checkQueue asks whether the xtables target is there where the queue statement is not.
+func (c Caps) checkQueue(conn *nftables.Conn, cfg Config) error {
+	if !c.Queue && try(conn, 0, rule{queue(cfg, c)}) != nil {
+		return ErrNoQueue
+	}
+	return nil
 }
 
 // probeName is the table of transactions that are never committed.
 const probeName = "ftpalg-probe"
 
-// try reports why the kernel refuses a table with these flags and this rule. The last
+// try reports why the kernel refuses a table with these flags and rules. The last
 // message of the transaction makes the same table anew, which always fails: EEXIST
 // says that all before it was understood.
-func try(conn *nftables.Conn, flags nftables.TableFlags, r rule) error {
+func try(conn *nftables.Conn, flags nftables.TableFlags, rules ...rule) error {
 	t := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName, Flags: flags})
-	if r != nil {
+	if len(rules) > 0 {
 		c := conn.AddChain(&nftables.Chain{Table: t, Name: "probe"})
-		conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: r.exprs()})
+		for _, r := range rules {
+			conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: r.exprs()})
+		}
 	}
 	conn.CreateTable(t)
 	if err := conn.Flush(); !errors.Is(err, unix.EEXIST) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -136,13 +135,10 @@ func (l *Log) bind() error {
 	}
 }
 
-// Run hands over what is logged until ctx ends, on the calling goroutine, which has a thread
-// of its own meanwhile. Calls of handle do not overlap, and none comes after Run has
+// Run hands over what is logged until ctx ends, on the calling goroutine. Calls of handle do not overlap, and none comes after Run has
 // returned. It returns an error of the socket, net.ErrClosed after Close, or nil within
 // 100 ms after ctx ended.
 func (l *Log) Run(ctx context.Context, handle func(LogEntry)) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer context.AfterFunc(ctx, l.in.waker.wake)()
 	for ctx.Err() == nil {
 		if l.closed.Load() {

@@ -4,24 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Run hands over packets until ctx ends, on the calling goroutine, which has a thread of its
-// own meanwhile. Each call of handle gets what has arrived without waiting, up to 64
+// Run hands over packets until ctx ends, on the calling goroutine, which keeps its thread
+// while it is not disturbed. Each call of handle gets what has arrived without waiting, up to 64
 // packets, or none after 100 ms without traffic. The slice and the packets' bytes are valid
 // until handle returns. A packet's verdict may be given by then or later.
 //
 // It returns the error of handle, an error of the socket, or nil within 100 ms after
 // ctx ended. Packets that arrive from then on wait for another Run, or Drain.
 func (q *Queue) Run(ctx context.Context, handle func([]Packet) error) error {
-	// One thread reads, decides and answers: a packet is not handed from one to another,
-	// which takes longer than all the rest.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	// One goroutine reads, decides and answers: a packet is not handed from one thread to
+	// another, which takes longer than all the rest.
 	defer context.AfterFunc(ctx, q.Wake)()
 	return q.serving(q.serve(ctx, handle, true))
 }

@@ -1,32 +1,51 @@
 package event
 
-import "log/slog"
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/ftpalg/ftpalg/alg"
+)
 
 // Attrs returns the event's parts as attributes of a log record, under the names of the
 // JSON. The time is the record's own.
 func (j *JSON) Attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.String("event", string(j.Event))}
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs, slog.String("event", string(j.Event)))
 	add := func(known bool, name string, value any) {
 		if known {
 			attrs = append(attrs, slog.Any(name, value))
 		}
 	}
-	pinhole := j.Address.IsValid()
+	// Addresses as text: a handler would ask package encoding/json what they are, which
+	// takes longer than all the rest.
 	add(j.Session != 0, "session", j.Session)
-	add(j.Client.IsValid(), "client", j.Client)
-	add(j.Server.IsValid(), "server", j.Server)
-	add(j.OutsideClient.IsValid(), "outside_client", j.OutsideClient)
-	add(j.OutsideServer.IsValid(), "outside_server", j.OutsideServer)
+	for _, end := range []struct {
+		name string
+		at   netip.AddrPort
+	}{{"client", j.Client}, {"server", j.Server}, {"outside_client", j.OutsideClient}, {"outside_server", j.OutsideServer}} {
+		if end.at.IsValid() {
+			add(true, end.name, end.at.String())
+		}
+	}
 	add(j.Reason != "", "reason", j.Reason)
-	if pinhole {
+	if j.Address.IsValid() {
 		add(true, "mode", j.Mode)
-		add(true, "source", j.Source)
-		add(true, "source_port", *j.SourcePort)
-		add(true, "address", j.Address)
+		add(true, "source", j.Source.String())
+		if port, one := alg.Ports(*j.SourcePort).Single(); one {
+			add(true, "source_port", port)
+		} else {
+			add(true, "source_port", *j.SourcePort)
+		}
+		add(true, "address", j.Address.String())
 		add(true, "port", j.Port)
-		add(j.OutsideAddress.IsValid(), "outside_address", j.OutsideAddress)
-		add(j.OutsidePort != 0, "outside_port", j.OutsidePort)
-		add(j.OutsideSource.IsValid(), "outside_source", j.OutsideSource)
+		if j.OutsideAddress.IsValid() {
+			add(true, "outside_address", j.OutsideAddress.String())
+			add(true, "outside_port", j.OutsidePort)
+		}
+		if j.OutsideSource.IsValid() {
+			add(true, "outside_source", j.OutsideSource.String())
+		}
 	}
 	add(!j.OpenedAt.IsZero(), "opened_at", j.OpenedAt)
 	if j.Used != nil {
