@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"math"
+	"slices"
+)
+
+// Stat is what the rounds came to.
+type Stat struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	Rounds int     `json:"rounds"`
+}
+
+// stat sums up the values of some rounds. Of none it is zero.
+func stat(values []float64) Stat {
+	if len(values) == 0 {
+		return Stat{}
+	}
+	v := slices.Sorted(slices.Values(values))
+	half := len(v) / 2
+	s := Stat{Median: v[half], Min: v[0], Max: v[len(v)-1], Rounds: len(v)}
+	if len(v)%2 == 0 {
+		s.Median = (v[half-1] + v[half]) / 2
+	}
+	return s
+}
+
+// values returns the figures of a column by round.
+func (r *Result) values(measure, column string, m Metric) map[int]float64 {
+	of := map[int]float64{}
+	for _, run := range r.Runs {
+		if v, ok := run.Values[m]; ok && run.Measure == measure && run.Column == column {
+			of[run.Round] = v
+		}
+	}
+	return of
+}
+
+// Stat sums up a figure over all rounds. Rounds is 0 where there is none.
+func (r *Result) Stat(measure, column string, m Metric) Stat {
+	var all []float64
+	for _, v := range r.values(measure, column, m) {
+		all = append(all, v)
+	}
+	return stat(all)
+}
+
+// Ratio sums up the ratios of one column to another, each of one round: what slowed the
+// machine down then did so to both.
+func (r *Result) Ratio(measure, column, to string, m Metric) Stat {
+	var all []float64
+	below := r.values(measure, to, m)
+	for round, v := range r.values(measure, column, m) {
+		if b, ok := below[round]; ok && b != 0 && !math.IsNaN(v) {
+			all = append(all, v/b)
+		}
+	}
+	return stat(all)
+}
