@@ -57,7 +57,7 @@ func run(ctx context.Context, o Options, c scale) (r *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r = &Result{MadeAt: time.Now(), Kernel: release(), CPUs: runtime.NumCPU(), Rounds: c.rounds}
+	r = &Result{MadeAt: time.Now(), Kernel: release(), CPUs: runtime.NumCPU(), Rounds: c.rounds, Idle: c.sessions}
 	for _, m := range list {
 		r.Measures = append(r.Measures, m.Measure)
 	}
@@ -71,7 +71,7 @@ func run(ctx context.Context, o Options, c scale) (r *Result, err error) {
 		o.Progress("building the lab: " + one.title)
 		s, err := newStand(ctx, one, o.FTPALG)
 		if err != nil && one.refused != nil && errors.Is(err, one.refused) {
-			r.Notes = append(r.Notes, fmt.Sprintf("There is no column %q: %v.", one.title, one.refused))
+			r.Notes = append(r.Notes, fmt.Sprintf("There is no column %q: %s.", one.title, strings.TrimSpace(err.Error())))
 			continue
 		}
 		if err != nil {
@@ -88,7 +88,6 @@ func run(ctx context.Context, o Options, c scale) (r *Result, err error) {
 			}
 		}
 	}
-	r.Notes = append(r.Notes, r.limits()...)
 	return r, nil
 }
 
@@ -107,6 +106,9 @@ func (r *Result) round(ctx context.Context, m measure, round int, stands []*stan
 			return fmt.Errorf("measuring %s of %s: %w", m.Title, s.title, err)
 		}
 		one.Measure, one.Column, one.Round = m.Name, s.name, round
+		if err := s.forget(); err != nil {
+			return err
+		}
 		r.Runs = append(r.Runs, one)
 	}
 	return nil
@@ -141,36 +143,6 @@ func chosenMeasures(names []string) ([]measure, error) {
 		}
 	}
 	return some, nil
-}
-
-// busy is the part of the time from which on a loop of the generator is what was measured.
-const busy = 0.9
-
-// limits says where the generator was the bottleneck.
-func (r *Result) limits() []string {
-	over := map[string]map[string]bool{}
-	for _, run := range r.Runs {
-		if max(run.ClientBusy, run.ServerBusy) >= busy {
-			if over[run.Measure] == nil {
-				over[run.Measure] = map[string]bool{}
-			}
-			over[run.Measure][run.Column] = true
-		}
-	}
-	var notes []string
-	for _, m := range r.Measures {
-		var names []string
-		for _, c := range r.Columns {
-			if over[m.Name][c.Name] {
-				names = append(names, c.Title)
-			}
-		}
-		if names != nil {
-			notes = append(notes, fmt.Sprintf("%s: the generator was the bottleneck with %s (its clients or its server had a CPU for %.0f %% of the time or more): the gateway may do better than that.",
-				m.Title, strings.Join(names, ", "), busy*100))
-		}
-	}
-	return notes
 }
 
 func release() string {

@@ -17,6 +17,8 @@ const (
 	Helper = "helper"
 	Floor  = "floor"
 	FTPALG = "ftpalg"
+
+	Conntrackd = "conntrackd"
 )
 
 // program is what a gateway runs.
@@ -34,7 +36,7 @@ type column struct {
 	ruleset            string // text for nft
 	runs               program
 	config             string // TOML, of programFTPALG
-	refused            error  // why the column is left out where the kernel refuses the ruleset; nil: that is an error
+	refused            error  // why the column is left out where the kernel refuses it; nil: that is an error
 
 	// start starts what is none of the programs above; nil: there is none such.
 	start func(context.Context, *stand) (*process, error)
@@ -54,6 +56,10 @@ var columns = []column{
 	{
 		name: Helper, title: "in-kernel helper", ruleset: lab.Ruleset("helper"), refused: errNoHelper,
 		about: "The FTP helper of the kernel reads the dialogue.",
+	},
+	{
+		name: Conntrackd, title: "conntrackd", ruleset: lab.Ruleset("stateful"), refused: errNoConntrackd, start: startConntrackd,
+		about: "The FTP helper of conntrackd, a program, reads the dialogue, which the kernel queues for it.",
 	},
 	{
 		name: Floor, title: "floor", ruleset: plainRuleset, runs: programFloor,

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/bench/load"
@@ -31,11 +32,11 @@ type scale struct {
 
 var (
 	quickScale = scale{
-		rounds: 2, duration: 300 * time.Millisecond, fileBytes: 1024, bulkOne: 128 << 20, bulkEight: 32 << 20,
+		rounds: 2, duration: 300 * time.Millisecond, fileBytes: 1024, bulkOne: 512 << 20, bulkEight: 64 << 20,
 		sessions: [2]int{2000, 0}, idle: 500 * time.Millisecond, timeout: 10 * time.Second,
 	}
 	fullScale = scale{
-		rounds: 5, duration: 2 * time.Second, fileBytes: 1024, bulkOne: 1 << 30, bulkEight: 1 << 30,
+		rounds: 5, duration: time.Second, fileBytes: 1024, bulkOne: 1 << 30, bulkEight: 1 << 30,
 		sessions: [2]int{10_000, 100_000}, idle: 5 * time.Second, timeout: 20 * time.Second,
 	}
 )
@@ -56,7 +57,8 @@ func allMeasures() []measure {
 		repeated("new control connections with login, 8 clients", load.Login, 8),
 		bulk("one data connection", 1),
 		bulk("eight data connections", 8),
-		measure{Measure: Measure{Name: "pinhole", Title: "pinholes, 8 clients"}, daemon: true, run: pinholes},
+		pinholes(1),
+		pinholes(64),
 		measure{Measure: Measure{Name: "start", Title: "start of the program"}, gateway: true, run: start},
 		measure{Measure: Measure{Name: "idle", Title: "program without traffic"}, gateway: true, once: true, run: idle},
 		measure{Measure: Measure{Name: "memory", Title: "resident memory"}, gateway: true, once: true, run: memory},
@@ -78,7 +80,7 @@ func repeated(title string, kind load.Kind, n int) measure {
 		if err != nil {
 			return Sample{}, err
 		}
-		r := x.run(s)
+		r := x.run()
 		r.Values[Rate] = float64(x.Within) / x.Seconds
 		r.Values[P50] = x.Latency.Quantile(0.5).Seconds()
 		r.Values[P99] = x.Latency.Quantile(0.99).Seconds()
@@ -104,7 +106,7 @@ func bulk(title string, n int) measure {
 		if err != nil {
 			return Sample{}, err
 		}
-		r := x.run(s)
+		r := x.run()
 		r.Values[Bytes] = float64(x.Done) * float64(bytes) / x.Seconds
 		return r, nil
 	}
@@ -112,7 +114,7 @@ func bulk(title string, n int) measure {
 }
 
 // run begins the record of a run.
-func (x *played) run(s *stand) Sample {
+func (x *played) run() Sample {
 	r := Sample{Values: map[Metric]float64{Failed: float64(x.Tally.Failed)}, Failures: x.Failures}
 	if x.Elapsed > 0 {
 		r.ClientBusy, r.ServerBusy = x.CPU/x.Elapsed, x.server.Seconds()/x.Elapsed
@@ -120,25 +122,40 @@ func (x *played) run(s *stand) Sample {
 	return r
 }
 
-// pinholes asks the daemon's log how long each was open.
-func pinholes(ctx context.Context, s *stand, c *scale) (Sample, error) {
-	begin := time.Now()
-	x, err := s.play(ctx, load.Spec{Kind: load.Active, Sessions: 8, Duration: c.duration, Bytes: c.fileBytes, Timeout: c.timeout})
-	if err != nil {
-		return Sample{}, err
-	}
-	r := x.run(s)
-	r.Latency = &load.Histogram{}
-	for _, e := range s.daemon.Events() {
-		if e.Event == "pinhole.closed" && e.Used && e.Time.After(begin) {
-			r.Latency.Add(e.Lifetime)
+// pinholes asks the daemon's log how long each was open. Of many clients it has only some:
+// the daemon leaves out what comes faster than it can be logged.
+func pinholes(n int) measure {
+	m := measure{Measure: Measure{Name: fmt.Sprintf("pinhole-%d", n), Title: "pinholes, " + clientCount(n), Sessions: n}, daemon: true}
+	m.run = func(ctx context.Context, s *stand, c *scale) (Sample, error) {
+		if err := s.forget(); err != nil {
+			return Sample{}, err
 		}
+		x, err := s.play(ctx, load.Spec{Kind: load.Active, Sessions: n, Duration: c.duration, Bytes: c.fileBytes, Timeout: c.timeout})
+		if err != nil {
+			return Sample{}, err
+		}
+		r := x.run()
+		r.Latency = &load.Histogram{}
+		for _, e := range s.daemon.Events() {
+			if e.Event == "pinhole.closed" && e.Used {
+				r.Latency.Add(e.Lifetime)
+			}
+		}
+		if r.Latency.Count() > 0 {
+			r.Values[Open] = r.Latency.Quantile(0.5).Seconds()
+			r.Values[Open99] = r.Latency.Quantile(0.99).Seconds()
+		}
+		return r, nil
 	}
-	if r.Latency.Count() > 0 {
-		r.Values[Open] = r.Latency.Quantile(0.5).Seconds()
-		r.Values[Open99] = r.Latency.Quantile(0.99).Seconds()
+	return m
+}
+
+// forget empties the daemon's log, which grows by megabytes a second.
+func (s *stand) forget() error {
+	if s.daemon == nil {
+		return nil
 	}
-	return r, nil
+	return os.Truncate(s.Path(s.daemon.LogFile), 0)
 }
 
 // start ends the program, and starts it again.
@@ -203,6 +220,7 @@ func memory(ctx context.Context, s *stand, c *scale) (Sample, error) {
 	return r, s.startGateway(ctx, "")
 }
 
+// sleep waits, no longer than ctx.
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/netip"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -73,18 +71,16 @@ func Part(ctx context.Context, in io.Reader, out io.Writer, name, argument strin
 // firstQueue is the daemon's, by default.
 const firstQueue = 21000
 
-// allowDescriptors raises the bound on open files as far as it goes. Where that is too
-// little, opening them says so.
+// allowDescriptors raises the bound on open files as far as it goes: root may go over the
+// hard limit, but for some containers.
 func allowDescriptors() {
-	for _, most := range slices.Backward([]uint64{1 << 16, 1 << 18, 1 << 20}) {
-		if unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: most, Max: most}) == nil {
-			return
-		}
-	}
+	const most = 1 << 20 // fs.nr_open, unless somebody has changed it
 	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil && l.Max < math.MaxInt32 {
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: l.Max, Max: l.Max})
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: most, Max: most}) == nil || unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return
 	}
+	l.Cur = l.Max
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &l) // what is too little, opening a file says
 }
 
 // self returns how this program is started to play a part.

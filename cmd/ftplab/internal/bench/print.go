@@ -59,25 +59,33 @@ func digits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-// show writes a figure with its extremes.
+// show writes a figure with its extremes: "299 us (281-317)".
 func (u unit) show(s Stat) string {
 	if s.Rounds == 0 {
 		return "-"
 	}
 	text := u.format(s.Median)
-	if s.Rounds > 1 && s.Min != s.Max {
-		text += fmt.Sprintf(" (%s-%s)", strings.Fields(u.format(s.Min))[0], u.format(s.Max))
-		if word := strings.Fields(u.format(s.Max)); len(word) > 1 && strings.HasSuffix(u.format(s.Min), word[1]) {
-			text = fmt.Sprintf("%s (%s-%s)", u.format(s.Median), strings.Fields(u.format(s.Min))[0], word[0])
-		} else if len(word) > 1 {
-			text = fmt.Sprintf("%s (%s-%s)", u.format(s.Median), u.format(s.Min), u.format(s.Max))
-		}
+	if s.Min == s.Max {
+		return text
 	}
-	return text
+	low, lowUnit, _ := strings.Cut(u.format(s.Min), " ")
+	high, highUnit, _ := strings.Cut(u.format(s.Max), " ")
+	if _, own, _ := strings.Cut(text, " "); own == lowUnit && own == highUnit {
+		return fmt.Sprintf("%s (%s-%s)", text, low, high)
+	}
+	return fmt.Sprintf("%s (%s-%s)", text, u.format(s.Min), u.format(s.Max))
+}
+
+// number writes a number as it is, its thousands apart.
+func number(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", number(n/1000), n%1000)
 }
 
 // bases are what a column is compared with.
-var bases = []string{Plain, Helper, Floor}
+var bases = []string{Plain, Helper, Conntrackd, Floor}
 
 // Print writes the table, and below it what there is to be said.
 func Print(w io.Writer, r *Result) error {
@@ -106,18 +114,26 @@ func Print(w io.Writer, r *Result) error {
 		t.AppendRows(rows)
 		t.AppendSeparator()
 	}
+	_, err := fmt.Fprintf(w, "%s\n%s\n", t.Render(), strings.Join(r.Remarks(), "\n"))
+	return err
+}
+
+// Remarks says what the figures are, and what they cannot say.
+func (r *Result) Remarks() []string {
 	rounds := "one round"
 	if r.Rounds > 1 {
 		rounds = fmt.Sprintf("medians of %d rounds, and (minimum-maximum)", r.Rounds)
 	}
-	_, err := fmt.Fprintf(w, "%s\nLinux %s, %d CPUs, shared by clients, gateway and server: %s.\nCompare the ratios, each of columns in one round; the rest is this machine's.\n",
-		t.Render(), r.Kernel, r.CPUs, rounds)
-	for _, note := range r.Notes {
-		if err == nil {
-			_, err = fmt.Fprintln(w, text.WrapSoft(note, 100))
-		}
+	failed := "Nothing failed."
+	if n := r.Failures(); n > 0 {
+		failed = fmt.Sprintf("%s transfers, round trips or logins failed.", number(n))
 	}
-	return err
+	return append([]string{
+		fmt.Sprintf("Linux %s, %d CPUs, which clients, gateway and server share: %s.", r.Kernel, r.CPUs, rounds),
+		"Compare the ratios, each of two columns in one round; the rest is this machine's.",
+		fmt.Sprintf("* The generator was the bottleneck: its clients or its server had a CPU for %.0f %% of the time or more.", busy*100),
+		failed,
+	}, r.Notes...)
 }
 
 // ratios are the pairs of columns to compare: those that run ftpalg with each of the bases.
@@ -141,13 +157,17 @@ func (r *Result) ratios() (pairs [][2]string) {
 
 // rows are those of one measure.
 func (r *Result) rows(m Measure, ratios [][2]string) (rows []table.Row) {
-	for _, k := range metrics {
+	for _, k := range r.figures() {
 		row, any, trouble := table.Row{"  " + k.title}, false, false
 		for _, c := range r.Columns {
 			s := r.Stat(m.Name, c.Name, k.metric)
 			any = any || s.Rounds > 0
 			trouble = trouble || s.Max > 0
-			row = append(row, k.unit.show(s))
+			cell := k.unit.show(s)
+			if (k.metric == Rate || k.metric == Bytes) && r.bound(m.Name, c.Name) {
+				cell += " *"
+			}
+			row = append(row, cell)
 		}
 		if !any || k.metric == Failed && !trouble {
 			continue

@@ -12,6 +12,7 @@ type Result struct {
 	Kernel   string    `json:"kernel"`
 	CPUs     int       `json:"cpus"`
 	Rounds   int       `json:"rounds"`
+	Idle     [2]int    `json:"idle"` // how many sessions Memory1 and Memory2 are with
 	Columns  []Column  `json:"columns"`
 	Measures []Measure `json:"measures"`
 	Runs     []Sample  `json:"runs"`
@@ -69,25 +70,29 @@ const (
 	IdleCPU Metric = "idle_cpu" // seconds a second
 )
 
-// kinds of metrics, in the order in which they are shown.
-var metrics = []struct {
+// figure is how a metric is shown.
+type figure struct {
 	metric Metric
 	title  string
 	unit   unit
-	more   bool // is better
-}{
-	{Rate, "a second", unitNumber, true},
-	{P50, "median", unitTime, false},
-	{P99, "99 % within", unitTime, false},
-	{P999, "99.9 % within", unitTime, false},
-	{CPU, "gateway CPU each", unitCPU, false},
-	{Bytes, "a second", unitBytes, true},
-	{Open, "pinhole open, median", unitTime, false},
-	{Open99, "99 % within", unitTime, false},
-	{Memory0, "no session", unitBytes, false},
-	{Memory1, "10,000 sessions", unitBytes, false},
-	{Memory2, "100,000 sessions", unitBytes, false},
-	{Ready, "exec to ready", unitTime, false},
-	{IdleCPU, "CPU when idle", unitShare, false},
-	{Failed, "failed", unitNumber, false},
+}
+
+// figures are all there are, in the order in which they are shown.
+func (r *Result) figures() []figure {
+	return []figure{
+		{Rate, "a second", unitNumber},
+		{P50, "median", unitTime},
+		{P99, "99 % within", unitTime},
+		{P999, "99.9 % within", unitTime},
+		{CPU, "gateway CPU for each", unitCPU},
+		{Bytes, "a second", unitBytes},
+		{Open, "open, median", unitTime},
+		{Open99, "99 % within", unitTime},
+		{Memory0, "no session", unitBytes},
+		{Memory1, number(r.Idle[0]) + " idle sessions", unitBytes},
+		{Memory2, number(r.Idle[1]) + " idle sessions", unitBytes},
+		{Ready, "exec to ready", unitTime},
+		{IdleCPU, "of one CPU", unitShare},
+		{Failed, "failed", unitNumber},
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -24,7 +25,7 @@ type stand struct {
 	column
 	ftpalg string // its path
 
-	locals  []netip.Addr // of the clients
+	more    []ends // addresses beside the hosts' own
 	server  *process
 	gateway *process    // nil: the kernel does it all
 	daemon  *lab.Daemon // nil: the column has none
@@ -63,22 +64,25 @@ func newStand(ctx context.Context, c column, ftpalg string) (s *stand, err error
 	if err := s.prepare(); err != nil {
 		return s, fmt.Errorf("preparing the hosts: %w", err)
 	}
+	// The text is good: if nft refuses it, the kernel has.
 	if err := l.Gateway.LoadRuleset(ctx, c.ruleset); err != nil {
 		if c.refused != nil && ctx.Err() == nil {
 			err = fmt.Errorf("%w: %w", c.refused, err)
 		}
 		return s, err
 	}
-	addrs := []netip.AddrPort{netip.AddrPortFrom(l.Server.IPv4, 21), netip.AddrPortFrom(l.Server.IPv6, 21)}
-	if s.server, err = s.part(ctx, l.Server, partServer, order{Listen: addrs}); err != nil {
+	if s.server, err = s.serve(ctx, l.Server.IPv4, l.Server.IPv6); err != nil {
 		return s, err
 	}
 	return s, s.startGateway(ctx, "")
 }
 
-// clients is how many addresses the clients have: a hundred thousand connections to one
-// port need more source ports than one has.
-const clients = 12
+// ends are an address of the client's host and one of the server's.
+type ends struct{ client, server netip.Addr }
+
+// aliases is how many more addresses each of the two hosts has: many sessions need more
+// ports, and more processes, than one has.
+const aliases = 10
 
 // forgotten are the settings that let a short benchmark use an address and port as often
 // as a long day would: what has ended is forgotten at once.
@@ -103,32 +107,50 @@ func (s *stand) prepare() error {
 			return err
 		}
 	}
-	s.locals = []netip.Addr{s.Client.IPv4}
-	first := s.Client.IPv4.As4()
-	for i := range clients - 1 {
-		s.locals = append(s.locals, netip.AddrFrom4([4]byte{first[0], first[1], first[2], byte(100 + i)}))
+	for i := range byte(aliases) {
+		alias := func(h *lab.Host) netip.Addr {
+			a := h.IPv4.As4()
+			a[3] = 100 + i
+			return netip.AddrFrom4(a)
+		}
+		s.more = append(s.more, ends{alias(s.Client), alias(s.Lab.Server)})
 	}
-	return s.Client.Do(func() error {
-		nl, err := netlink.NewHandle()
+	return errors.Join(
+		s.Client.Do(func() error { return addAddresses(s.more, func(e ends) netip.Addr { return e.client }) }),
+		s.Lab.Server.Do(func() error { return addAddresses(s.more, func(e ends) netip.Addr { return e.server }) }),
+	)
+}
+
+// addAddresses gives the host of the calling thread more addresses.
+func addAddresses(all []ends, which func(ends) netip.Addr) error {
+	nl, err := netlink.NewHandle()
+	if err != nil {
+		return err
+	}
+	defer nl.Close()
+	link, err := nl.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		addr, err := netlink.ParseAddr(which(e).String() + "/24")
+		if err == nil {
+			err = nl.AddrAdd(link, addr)
+		}
 		if err != nil {
 			return err
 		}
-		defer nl.Close()
-		link, err := nl.LinkByName("eth0")
-		if err != nil {
-			return err
-		}
-		for _, a := range s.locals[1:] {
-			addr, err := netlink.ParseAddr(a.String() + "/24")
-			if err == nil {
-				err = nl.AddrAdd(link, addr)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// serve starts a server.
+func (s *stand) serve(ctx context.Context, addrs ...netip.Addr) (*process, error) {
+	var o order
+	for _, a := range addrs {
+		o.Listen = append(o.Listen, netip.AddrPortFrom(a, 21))
+	}
+	return s.part(ctx, s.Lab.Server, partServer, o)
 }
 
 // startGateway starts the program of the column, if it has one.
@@ -152,7 +174,7 @@ func (s *stand) stopGateway(ctx context.Context) error {
 	s.gateway, s.daemon = nil, nil
 	switch {
 	case d != nil:
-		return d.Stop(ctx)
+		return errors.Join(d.Stop(ctx), os.Truncate(s.Path(d.LogFile), 0))
 	case g != nil:
 		return g.end()
 	}
@@ -196,7 +218,11 @@ func (p *process) failed(name string, err error) error {
 
 // end ends a part.
 func (p *process) end() error {
-	_ = p.in.Close()
+	if p.in == nil {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	} else {
+		_ = p.in.Close()
+	}
 	return p.cmd.Wait()
 }
 
@@ -213,7 +239,7 @@ func (s *stand) play(ctx context.Context, spec load.Spec) (*played, error) {
 		spec.Server = netip.AddrPortFrom(s.Lab.Server.IPv4, 21)
 	}
 	if spec.Locals == nil {
-		spec.Locals = s.locals[:1]
+		spec.Locals = []netip.Addr{s.Client.IPv4}
 	}
 	p, err := s.part(ctx, s.Client, partClient, order{Spec: &spec})
 	if err != nil {
@@ -241,31 +267,4 @@ func (s *stand) clocks() (c [2]time.Duration, err error) {
 	}
 	c[1], err = spent(s.server.pid)
 	return c, err
-}
-
-// settled is how long a program has to come to rest before it is looked at.
-const settled = time.Second
-
-// hold has so many sessions logged in while f runs.
-func (s *stand) hold(ctx context.Context, sessions int, f func() error) error {
-	spec := load.Spec{
-		Server: netip.AddrPortFrom(s.Lab.Server.IPv4, 21), Locals: s.locals, Kind: load.Idle, Sessions: sessions, Timeout: time.Minute,
-	}
-	p, err := s.part(ctx, s.Client, partClient, order{Spec: &spec})
-	if err != nil {
-		return err
-	}
-	err = sleep(ctx, settled)
-	if err == nil {
-		err = f()
-	}
-	_ = p.in.Close()
-	var t load.Tally
-	if err := errors.Join(err, json.NewDecoder(p.lines).Decode(&t)); err != nil {
-		return p.failed(partClient, errors.Join(err, p.end()))
-	}
-	if t.Failed > 0 {
-		err = fmt.Errorf("%d sessions ended: %v", t.Failed, t.Failures)
-	}
-	return errors.Join(err, p.end())
 }

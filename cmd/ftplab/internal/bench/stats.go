@@ -59,3 +59,22 @@ func (r *Result) Ratio(measure, column, to string, m Metric) Stat {
 	}
 	return stat(all)
 }
+
+// busy is the part of the time from which on a loop of the generator is what was measured.
+const busy = 0.9
+
+// bound reports whether in some round the generator was the bottleneck: its clients, or its
+// server, had a CPU nearly all the time.
+func (r *Result) bound(measure, column string) bool {
+	return slices.ContainsFunc(r.Runs, func(s Sample) bool {
+		return s.Measure == measure && s.Column == column && max(s.ClientBusy, s.ServerBusy) >= busy
+	})
+}
+
+// Failures returns how many transfers and the like failed in all.
+func (r *Result) Failures() (n int) {
+	for _, s := range r.Runs {
+		n += int(s.Values[Failed])
+	}
+	return n
+}
