@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/bench"
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/report"
 )
 
 func benchCommand() *cobra.Command {
@@ -19,12 +22,18 @@ func benchCommand() *cobra.Command {
 	flag := daemonFlag(c)
 	var o bench.Options
 	var asJSON bool
+	var page string
 	c.Flags().StringSliceVar(&o.Columns, "column", nil, "measure only the gateway `NAME`: "+strings.Join(bench.Names(), ", ")+"; may be repeated")
 	c.Flags().StringSliceVar(&o.Measures, "measure", nil, "take only the measure `NAME`, or those that begin so: "+strings.Join(bench.MeasureNames(), ", ")+"; may be repeated")
 	c.Flags().IntVar(&o.Rounds, "rounds", 0, "how often every gateway is measured (default: 5, or 2 with --quick)")
 	c.Flags().BoolVar(&o.Quick, "quick", false, "less of everything: a look, in under a minute")
 	c.Flags().BoolVar(&asJSON, "json", false, "print all figures as JSON")
+	c.Flags().StringVar(&page, "html", "", "write all as a page for the browser to `FILE`")
+	c.MarkFlagsMutuallyExclusive("json", "html")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if _, err := os.Stat(filepath.Dir(page)); err != nil { // of no page, "."
+			return fmt.Errorf("writing a page: %w", err)
+		}
 		if err := bench.Missing(); err != nil {
 			return err
 		}
@@ -38,6 +47,15 @@ func benchCommand() *cobra.Command {
 		}
 		if asJSON {
 			return writeJSON(c.OutOrStdout(), r)
+		}
+		if page != "" {
+			var b bytes.Buffer
+			if err := report.WriteBench(&b, r); err != nil {
+				return err
+			}
+			if err := os.WriteFile(page, b.Bytes(), 0o644); err != nil {
+				return fmt.Errorf("writing the page: %w", err)
+			}
 		}
 		return bench.Print(c.OutOrStdout(), r)
 	}

@@ -207,7 +207,7 @@ func memory(ctx context.Context, s *stand, c *scale) (Sample, error) {
 		return r, err
 	}
 	for i, m := range []Metric{Memory1, Memory2} {
-		if c.sessions[i] == 0 {
+		if c.sessions[i] == 0 || s.runs == programFloor { // which keeps none
 			continue
 		}
 		if err := s.hold(ctx, c.sessions[i], func() error { return note(m) }); err != nil {

@@ -87,34 +87,68 @@ func number(n int) string {
 // bases are what a column is compared with.
 var bases = []string{Plain, Helper, Conntrackd, Floor}
 
+// Table is the whole of a result as text.
+type Table struct {
+	Head   []string // of the figures' columns
+	Groups []Group
+}
+
+// Group is the part of a table that one measure has.
+type Group struct {
+	Title string
+	Rows  []Row
+}
+
+// Row is one figure of all columns, and its ratios.
+type Row struct {
+	Title string
+	Cells []string
+}
+
+// Table returns the figures, and the ratios that are to be compared.
+func (r *Result) Table() Table {
+	var t Table
+	ratios := r.ratios()
+	for _, c := range r.Columns {
+		t.Head = append(t.Head, c.Title)
+	}
+	for _, x := range ratios {
+		t.Head = append(t.Head, x[0]+" / "+x[1])
+	}
+	for _, m := range r.Measures {
+		if rows := r.rows(m, ratios); len(rows) > 0 {
+			t.Groups = append(t.Groups, Group{m.Title, rows})
+		}
+	}
+	return t
+}
+
 // Print writes the table, and below it what there is to be said.
 func Print(w io.Writer, r *Result) error {
-	t := table.NewWriter()
+	out := table.NewWriter()
 	style := table.StyleDefault
 	style.Options = table.Options{SeparateHeader: true}
 	style.Format.Header = text.FormatDefault
 	style.Box.PaddingLeft, style.Box.PaddingRight, style.Box.MiddleSeparator = "", "  ", "-"
-	t.SetStyle(style)
-	t.SuppressTrailingSpaces()
-	ratios := r.ratios()
-	head := table.Row{""}
-	for _, c := range r.Columns {
-		head = append(head, c.Title)
-	}
-	for _, x := range ratios {
-		head = append(head, x[0]+" / "+x[1])
-	}
-	t.AppendHeader(head)
-	for _, m := range r.Measures {
-		rows := r.rows(m, ratios)
-		if len(rows) == 0 {
-			continue
+	out.SetStyle(style)
+	out.SuppressTrailingSpaces()
+	t := r.Table()
+	line := func(title string, cells []string) table.Row {
+		row := table.Row{title}
+		for _, c := range cells {
+			row = append(row, c)
 		}
-		t.AppendRow(table.Row{m.Title})
-		t.AppendRows(rows)
-		t.AppendSeparator()
+		return row
 	}
-	_, err := fmt.Fprintf(w, "%s\n%s\n", t.Render(), strings.Join(r.Remarks(), "\n"))
+	out.AppendHeader(line("", t.Head))
+	for _, g := range t.Groups {
+		out.AppendRow(table.Row{g.Title})
+		for _, row := range g.Rows {
+			out.AppendRow(line("  "+row.Title, row.Cells))
+		}
+		out.AppendSeparator()
+	}
+	_, err := fmt.Fprintf(w, "%s\n%s\n", out.Render(), strings.Join(r.Remarks(), "\n"))
 	return err
 }
 
@@ -156,29 +190,24 @@ func (r *Result) ratios() (pairs [][2]string) {
 }
 
 // rows are those of one measure.
-func (r *Result) rows(m Measure, ratios [][2]string) (rows []table.Row) {
+func (r *Result) rows(m Measure, ratios [][2]string) (rows []Row) {
 	for _, k := range r.figures() {
-		row, any, trouble := table.Row{"  " + k.title}, false, false
+		row, there, trouble := Row{Title: k.title}, false, false
 		for _, c := range r.Columns {
 			s := r.Stat(m.Name, c.Name, k.metric)
-			any = any || s.Rounds > 0
+			there = there || s.Rounds > 0
 			trouble = trouble || s.Max > 0
 			cell := k.unit.show(s)
 			if (k.metric == Rate || k.metric == Bytes) && r.bound(m.Name, c.Name) {
 				cell += " *"
 			}
-			row = append(row, cell)
+			row.Cells = append(row.Cells, cell)
 		}
-		if !any || k.metric == Failed && !trouble {
+		if !there || k.metric == Failed && !trouble {
 			continue
 		}
 		for _, x := range ratios {
-			s := r.Ratio(m.Name, x[0], x[1], k.metric)
-			cell := "-"
-			if s.Rounds > 0 {
-				cell = unitNumber.show(s)
-			}
-			row = append(row, cell)
+			row.Cells = append(row.Cells, unitNumber.show(r.Ratio(m.Name, x[0], x[1], k.metric)))
 		}
 		rows = append(rows, row)
 	}

@@ -3,6 +3,8 @@ package bench
 import (
 	"math"
 	"slices"
+
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/bench/load"
 )
 
 // Stat is what the rounds came to.
@@ -77,4 +79,15 @@ func (r *Result) Failures() (n int) {
 		n += int(s.Values[Failed])
 	}
 	return n
+}
+
+// Latency returns how long it took in all rounds together.
+func (r *Result) Latency(measure, column string) *load.Histogram {
+	all := &load.Histogram{}
+	for _, s := range r.Runs {
+		if s.Measure == measure && s.Column == column && s.Latency != nil {
+			all.Merge(s.Latency)
+		}
+	}
+	return all
 }
