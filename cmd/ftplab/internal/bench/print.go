@@ -19,6 +19,7 @@ const (
 	unitCPU         // seconds for 1,000, shown for one
 	unitBytes
 	unitShare // of one CPU
+	unitCount // a whole number, but for medians
 )
 
 // format writes a figure with three digits that mean something.
@@ -33,6 +34,8 @@ func (u unit) format(v float64) string {
 			return digits(v/1e9) + " GB"
 		}
 		return digits(v/1e6) + " MB"
+	case unitCount:
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	case unitShare:
 		return digits(v*100) + " %"
 	}
@@ -159,7 +162,11 @@ func (r *Result) Remarks() []string {
 		rounds = fmt.Sprintf("medians of %d rounds, and (minimum-maximum)", r.Rounds)
 	}
 	failed := "Nothing failed."
-	if n := r.Failures(); n > 0 {
+	switch n := r.Failures(); n {
+	case 0:
+	case 1:
+		failed = "1 transfer, round trip or login failed."
+	default:
 		failed = fmt.Sprintf("%s transfers, round trips or logins failed.", number(n))
 	}
 	return append([]string{

@@ -93,6 +93,6 @@ func (r *Result) figures() []figure {
 		{Memory2, number(r.Idle[1]) + " idle sessions", unitBytes},
 		{Ready, "exec to ready", unitTime},
 		{IdleCPU, "of one CPU", unitShare},
-		{Failed, "failed", unitNumber},
+		{Failed, "failed", unitCount},
 	}
 }

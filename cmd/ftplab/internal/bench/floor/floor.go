@@ -86,8 +86,6 @@ type Reader struct {
 	vectors  [batch]unix.Iovec
 	in       [batch][]byte
 	out      [batch * verdictLen]byte
-
-	packets, reads, overruns atomic.Uint64
 }
 
 // mmsghdr is what recvmmsg(2) takes.
@@ -199,9 +197,7 @@ func (r *Reader) Run(ctx context.Context) error {
 			if err := r.accept(int(n)); err != nil {
 				return err
 			}
-		case unix.EAGAIN, unix.EINTR:
-		case unix.ENOBUFS:
-			r.overruns.Add(1)
+		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS: // the last: some were lost, and will be sent again
 		default:
 			return fmt.Errorf("reading NFQUEUE %d: %w", r.number, errno)
 		}
@@ -218,11 +214,9 @@ func (r *Reader) accept(n int) error {
 			verdicts++
 		}
 	}
-	r.reads.Add(1)
 	if verdicts == 0 {
 		return nil
 	}
-	r.packets.Add(uint64(verdicts))
 	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(r.fd), uintptr(unsafe.Pointer(&r.out[0])), uintptr(verdicts*verdictLen))
 	if errno != 0 {
 		return fmt.Errorf("accepting packets of NFQUEUE %d: %w", r.number, errno)
@@ -247,12 +241,6 @@ func packetID(b []byte) (id uint32, ok bool) {
 		b = b[min((length+3)&^3, len(b)):]
 	}
 	return 0, false
-}
-
-// Counters returns how many packets were accepted, in how many reads, and how often some
-// were lost because the socket was full.
-func (r *Reader) Counters() (packets, reads, overruns uint64) {
-	return r.packets.Load(), r.reads.Load(), r.overruns.Load()
 }
 
 // Close gives the queue back.
