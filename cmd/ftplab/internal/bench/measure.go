@@ -115,7 +115,7 @@ func bulk(title string, n int) measure {
 
 // run begins the record of a run.
 func (x *played) run() Sample {
-	r := Sample{Values: map[Metric]float64{Failed: float64(x.Tally.Failed)}, Failures: x.Failures}
+	r := Sample{Values: map[Metric]float64{Failed: float64(x.Failed)}, Failures: x.Failures}
 	if x.Elapsed > 0 {
 		r.ClientBusy, r.ServerBusy = x.CPU/x.Elapsed, x.server.Seconds()/x.Elapsed
 	}

@@ -95,7 +95,7 @@ var forgotten = map[string]map[string]string{
 }
 
 func (s *stand) prepare() error {
-	for h, which := range map[*lab.Host]string{s.Client: "ends", s.Lab.Server: "ends", s.Gateway: "gateway"} {
+	for h, which := range map[*lab.Host]string{s.Client: "ends", s.Server: "ends", s.Gateway: "gateway"} {
 		if err := h.Do(func() error {
 			for key, value := range forgotten[which] {
 				if err := os.WriteFile("/proc/sys/"+key, []byte(value), 0); err != nil {
@@ -113,11 +113,11 @@ func (s *stand) prepare() error {
 			a[3] = 100 + i
 			return netip.AddrFrom4(a)
 		}
-		s.more = append(s.more, ends{alias(s.Client), alias(s.Lab.Server)})
+		s.more = append(s.more, ends{alias(s.Client), alias(s.Server)})
 	}
 	return errors.Join(
 		s.Client.Do(func() error { return addAddresses(s.more, func(e ends) netip.Addr { return e.client }) }),
-		s.Lab.Server.Do(func() error { return addAddresses(s.more, func(e ends) netip.Addr { return e.server }) }),
+		s.Server.Do(func() error { return addAddresses(s.more, func(e ends) netip.Addr { return e.server }) }),
 	)
 }
 
@@ -150,7 +150,7 @@ func (s *stand) serve(ctx context.Context, addrs ...netip.Addr) (*process, error
 	for _, a := range addrs {
 		o.Listen = append(o.Listen, netip.AddrPortFrom(a, 21))
 	}
-	return s.part(ctx, s.Lab.Server, partServer, o)
+	return s.part(ctx, s.Server, partServer, o)
 }
 
 // startGateway starts the program of the column, if it has one.
@@ -241,7 +241,7 @@ type played struct {
 // play has clients do something.
 func (s *stand) play(ctx context.Context, spec load.Spec) (*played, error) {
 	if !spec.Server.IsValid() {
-		spec.Server = netip.AddrPortFrom(s.Lab.Server.IPv4, 21)
+		spec.Server = netip.AddrPortFrom(s.Server.IPv4, 21)
 	}
 	if spec.Locals == nil {
 		spec.Locals = []netip.Addr{s.Client.IPv4}

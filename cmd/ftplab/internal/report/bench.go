@@ -127,7 +127,9 @@ func delays(r *bench.Result, m bench.Measure) (c chart, ok bool) {
 		xName: "time", yName: "took no longer",
 	}
 	first, last := math.Floor(math.Log10(low)), math.Ceil(math.Log10(high))
-	x := func(seconds float64) float64 { return (math.Log10(max(seconds, low)) - first) / max(last-first, 1) }
+	x := func(seconds float64) float64 {
+		return (math.Log10(max(seconds, math.Pow(10, first))) - first) / max(last-first, 1)
+	}
 	for n := first; n <= last; n++ {
 		c.x = append(c.x, tick{x(math.Pow(10, n)), powerOfSeconds(int(n))})
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,12 @@ func TestDelays(t *testing.T) {
 	c, ok := delays(r, r.Measures[0])
 	if !ok || len(c.lines) != 2 {
 		t.Fatalf("%t %+v", ok, c)
+	}
+	// From 10 µs to 10 ms, a third for each power of ten.
+	for i, want := range []string{"10 µs", "100 µs", "1 ms", "10 ms"} {
+		if len(c.x) != 4 || c.x[i].text != want || math.Abs(c.x[i].at-float64(i)/3) > 1e-9 {
+			t.Fatalf("the scale is %+v", c.x)
+		}
 	}
 	for _, l := range c.lines {
 		last := [2]float64{-1, -1}
