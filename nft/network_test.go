@@ -152,36 +152,6 @@ func (n *network) cable(t testing.TB, h *host, net4, net6, number string) {
 	})
 }
 
-// bridge connects hosts, each at its address, to a bridge of the gateway, which is 10.3.0.1.
-func (n *network) bridge(t testing.TB, hosts map[*host]netip.Addr) {
-	t.Helper()
-	n.gateway.run(t, func() error {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = "br0"
-		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
-			return fmt.Errorf("bridge: %w", err)
-		}
-		return address("br0", "10.3.0.1/24")
-	})
-	for h, a := range hosts {
-		n.gateway.run(t, func() error {
-			name := fmt.Sprintf("br%d", a.As4()[3])
-			if err := veth(name, h); err != nil {
-				return err
-			}
-			port, portErr := netlink.LinkByName(name)
-			bridge, bridgeErr := netlink.LinkByName("br0")
-			if err := errors.Join(portErr, bridgeErr); err != nil {
-				return err
-			}
-			return errors.Join(netlink.LinkSetMaster(port, bridge), netlink.LinkSetUp(port))
-		})
-		h.run(t, func() error {
-			return errors.Join(address("eth0", a.String()+"/24"), route(netip.MustParseAddr("10.3.0.1")))
-		})
-	}
-}
-
 // veth makes a link whose other end is the host's eth0.
 func veth(name string, h *host) error {
 	attrs := netlink.NewLinkAttrs()
