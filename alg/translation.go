@@ -19,6 +19,15 @@ type Translation struct {
 // stays with the flow, whoever dies (struct nf_ct_seqadj).
 type Adjustment = tcp.Adjustment
 
+// Side is an end of a connection, and the direction of what it sends.
+type Side = tcp.Side
+
+// The sides of a control connection.
+const (
+	FromClient = tcp.Client // who sent the SYN
+	FromServer = tcp.Server
+)
+
 // Translations is what a Worker asks of connection tracking where addresses are
 // translated. Implementations are safe for concurrent use by several workers.
 type Translations interface {
@@ -31,9 +40,9 @@ type Translations interface {
 	Prepare(f Flow, adjustable bool) (t Translation, a [2]Adjustment, ok bool, err error)
 	// Adjust sets the adjustment of what one side sends, of a connection that is prepared,
 	// and returns when it is in force.
-	Adjust(f Flow, t Translation, from tcp.Side, a Adjustment) error
+	Adjust(f Flow, t Translation, from Side, a Adjustment) error
 	// Free reports whether connections from a source, of these ports, to an address that
-	// stands for another can be told from all others: none that is tracked has these
-	// ends, and nobody on this host listens there.
+	// stands for another can be told from all others: nobody on this host has a socket
+	// there, and, where the ports are a single one, no tracked connection has these ends.
 	Free(from netip.Addr, ports Ports, at netip.AddrPort) (bool, error)
 }

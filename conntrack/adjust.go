@@ -9,13 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/alg"
-	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // Adjust implements alg.Translations, in two system calls. The error is ErrNoFlow where the
 // flow is gone or translated otherwise, and ErrNoSeqAdj where Prepare has not seen to it,
 // or the kernel has made the flow's entry anew since: the adjustment is not in force then.
-func (c *Conn) Adjust(f alg.Flow, t alg.Translation, from tcp.Side, a alg.Adjustment) error {
+func (c *Conn) Adjust(f alg.Flow, t alg.Translation, from alg.Side, a alg.Adjustment) error {
 	if _, err := c.adjust(f, t, from, a); err != nil {
 		return fmt.Errorf("adjusting the sequence numbers of control connection %s to %s by %+d: %w", f.Client, f.Server, a.After, err)
 	}
@@ -24,9 +23,9 @@ func (c *Conn) Adjust(f alg.Flow, t alg.Translation, from tcp.Side, a alg.Adjust
 
 // adjust sets an adjustment and reads it back: without room for it the kernel sets nothing
 // and says that all is well (ctnetlink_change_seq_adj).
-func (c *Conn) adjust(f alg.Flow, t alg.Translation, from tcp.Side, a alg.Adjustment) (conntrack.Flow, error) {
+func (c *Conn) adjust(f alg.Flow, t alg.Translation, from alg.Side, a alg.Adjustment) (conntrack.Flow, error) {
 	attr := uint16(ctaSeqAdjOrig)
-	if from == tcp.Server {
+	if from == alg.FromServer {
 		attr = ctaSeqAdjReply
 	}
 	original := tuple(ctaTupleOrig, f.Client, t.Server)
@@ -59,7 +58,7 @@ func (c *Conn) adjust(f alg.Flow, t alg.Translation, from tcp.Side, a alg.Adjust
 		return conntrack.Flow{}, ErrNoFlow
 	}
 	is := entry.SeqAdjOrig
-	if from == tcp.Server {
+	if from == alg.FromServer {
 		is = entry.SeqAdjReply
 	}
 	if !entry.Status.SeqAdjust() || is.Position != a.Pos || is.OffsetBefore != uint32(a.Before) || is.OffsetAfter != uint32(a.After) {

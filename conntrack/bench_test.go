@@ -24,7 +24,7 @@ func (n *network) fill(b *testing.B, entries int) {
 		}
 		f := alg.Flow{Client: netip.AddrPortFrom(client, uint16(1024+i%60000)), Server: netip.AddrPortFrom(server, 21)}
 		entry := conntrack.Flow{Timeout: 1000, Status: conntrack.StatusConfirmed, ProtoInfo: conntrack.ProtoInfo{TCP: &conntrack.ProtoInfoTCP{State: 3}}}
-		m, err := message(msgNew, netlink.Create|netlink.Excl|netlink.Acknowledge, client, copied(f, alg.Translation{Client: f.Client, Server: f.Server}, entry)...)
+		m, err := message(msgNew, netlink.Create|netlink.Excl|netlink.Acknowledge, client, copied(f, alg.Translation(f), entry)...)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"github.com/ti-mo/conntrack"
 
 	"github.com/ftpalg/ftpalg/alg"
-	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 var _ alg.Translations = (*Conn)(nil)
@@ -24,11 +23,11 @@ var (
 // nothing is an adjustment that changes no number, and can be told from none.
 var nothing = alg.Adjustment{Pos: 1}
 
-// Prepare implements alg.Translations. A flow that is not translated is left as it is, and
-// so is one that is not to be adjustable. One that is, and whose entry has no room for adjustments (struct nf_conn_seqadj, which
-// is there where a helper was, and in what ctnetlink creates), gets a new entry. The
-// kernel then gives it another ID, counts it from 0 on, and looks at the windows of its
-// connection anew.
+// Prepare implements alg.Translations. A flow that is not translated is left as it is. One
+// that is to be adjustable, and whose entry has no room for adjustments (struct
+// nf_conn_seqadj, which is there where a helper was, and in what ctnetlink creates), gets a
+// new entry: its ID may be another, it is counted from 0 on, and what its windows are the
+// kernel learns anew. See replace for what may come meanwhile.
 //
 // A flow in a conntrack zone is not known, and one of which both ends are translated only
 // where no other has the same ends. The error is ErrNoSeqAdj, with a translation, where the
@@ -40,7 +39,7 @@ func (c *Conn) Prepare(f alg.Flow, adjustable bool) (t alg.Translation, a [2]alg
 	}
 	if err == nil && ok {
 		t = translation(entry)
-		if adjustable && t != (alg.Translation{Client: f.Client, Server: f.Server}) && !entry.Status.SeqAdjust() {
+		if adjustable && t != alg.Translation(f) && !entry.Status.SeqAdjust() {
 			entry, ok, err = c.extend(f, t, entry)
 		}
 	}
@@ -50,7 +49,7 @@ func (c *Conn) Prepare(f alg.Flow, adjustable bool) (t alg.Translation, a [2]alg
 	if !ok {
 		return alg.Translation{}, a, false, err
 	}
-	a[tcp.Client], a[tcp.Server] = adjustment(entry.SeqAdjOrig), adjustment(entry.SeqAdjReply)
+	a[alg.FromClient], a[alg.FromServer] = adjustment(entry.SeqAdjOrig), adjustment(entry.SeqAdjReply)
 	return t, a, true, err
 }
 
@@ -70,7 +69,7 @@ func adjustment(s conntrack.SequenceAdjust) alg.Adjustment {
 // The kernel shows adjustments, and says that there are any, once one was set and had
 // room; else it forgets what was set, and says nothing (ctnetlink_change_seq_adj).
 func (c *Conn) extend(f alg.Flow, t alg.Translation, entry conntrack.Flow) (conntrack.Flow, bool, error) {
-	got, err := c.adjust(f, t, tcp.Client, nothing)
+	got, err := c.adjust(f, t, alg.FromClient, nothing)
 	switch {
 	case err == nil:
 		return got, true, nil
@@ -85,6 +84,6 @@ func (c *Conn) extend(f alg.Flow, t alg.Translation, entry conntrack.Flow) (conn
 	case err != nil:
 		return entry, !errors.Is(err, ErrLost), err
 	}
-	got, err = c.adjust(f, t, tcp.Client, nothing)
+	got, err = c.adjust(f, t, alg.FromClient, nothing)
 	return got, err == nil || errors.Is(err, ErrNoSeqAdj), err
 }

@@ -17,8 +17,10 @@ import (
 const attempts = 3
 
 // replace takes an entry away and makes it anew, in one system call: packets that come
-// between the two find none. The error is ErrNoFlow where the connection has just ended,
-// and ErrLost where its entry is gone for good.
+// between the two find none. To the gateway such a packet is its own, and answered with a
+// reset, unless a rule drops what is neither tracked nor a SYN, in the hooks input and
+// forward. None comes while the answer to a SYN is held. The error is ErrNoFlow where the
+// connection has just ended, and ErrLost where its entry is gone for good.
 func (c *Conn) replace(f alg.Flow, t alg.Translation, entry conntrack.Flow) error {
 	original, reply := tuple(ctaTupleOrig, f.Client, t.Server), tuple(ctaTupleReply, f.Server, t.Client)
 	create, err := message(msgNew, netlink.Create|netlink.Excl|netlink.Acknowledge, f.Client.Addr(), copied(f, t, entry)...)
