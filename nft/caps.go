@@ -75,11 +75,8 @@ func Probe() (Caps, error) {
 		Queue:       can(0, queue(cfg, Caps{Queue: true})),
 		InnerHeader: can(0, hasPayload),
 		Log:         can(0, log("probe", cfg)),
-		NAT: can(0, statement{exprs: []expr.Any{
-			&expr.Immediate{Register: 1, Data: native(0)},
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1},
-		}}),
-		Count: can(0, count(maxFTPS)),
+		NAT:         can(0, someNAT),
+		Count:       can(0, count(maxFTPS)),
 	}
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
 	caps.Destroy = try(conn, 0) == nil
@@ -92,10 +89,10 @@ func Probe() (Caps, error) {
 func probeAll(conn *nftables.Conn, cfg Config) (caps Caps, ok bool) {
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
 	if try(conn, nftables.TableFlagOwner|nftables.TableFlagPersist,
-		rule{isNew}, rule{oneSYN}, rule{hasPayload}, rule{log("probe", cfg)}, rule{count(maxFTPS)}) != nil {
+		rule{isNew}, rule{oneSYN}, rule{hasPayload}, rule{log("probe", cfg)}, rule{someNAT}, rule{count(maxFTPS)}) != nil {
 		return Caps{}, false
 	}
-	all := Caps{Owner: true, Persist: true, InnerHeader: true, Destroy: true, Log: true, Count: true}
+	all := Caps{Owner: true, Persist: true, InnerHeader: true, Destroy: true, Log: true, NAT: true, Count: true}
 	all.Queue = try(conn, 0, rule{queue(cfg, Caps{Queue: true})}) == nil
 	return all, true
 }
@@ -128,6 +125,12 @@ func try(conn *nftables.Conn, flags nftables.TableFlags, rules ...rule) error {
 	}
 	return nil
 }
+
+// someNAT is a statement that family inet has not always known.
+var someNAT = statement{exprs: []expr.Any{
+	&expr.Immediate{Register: 1, Data: native(0)},
+	&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1},
+}}
 
 // oneSYN is true once a day: see element.
 var oneSYN = limit(1, "day", expr.LimitTimeDay, 1)
