@@ -22,12 +22,12 @@ type Table struct {
 
 	mu      sync.Mutex
 	cfg     Config
-	guarded bool // there is to be a guard
-	conn *nftables.Conn // nil: closed
-	fd   int            // of conn
-	seq  uint32
-	out  messages
-	in   []byte
+	guarded bool           // there is to be a guard
+	conn    *nftables.Conn // nil: closed
+	fd      int            // of conn
+	seq     uint32
+	out     messages
+	in      []byte
 }
 
 // Install puts the table in place, in one transaction that also takes away what an
