@@ -30,6 +30,9 @@ func (w *Worker) packet(p *Packet) {
 	if s == nil {
 		s = w.known(flow, d, &seg, p)
 	}
+	if s != nil && p.Translated && s.nat == nil && w.Translations != nil && !s.condemned {
+		s.translate()
+	}
 	const kinds = tcp.SYN | tcp.ACK | tcp.RST | tcp.FIN
 	switch {
 	case seg.Flags&kinds == tcp.SYN:
@@ -39,7 +42,9 @@ func (w *Worker) packet(p *Packet) {
 			w.accept(p.ID, nil)
 		}
 	case s == nil:
-		w.foreign(flow, d, &seg, p.ID)
+		if !p.Translated || len(seg.Payload) == 0 || w.Translations == nil || !w.stranded(flow, d, &seg, p.ID) {
+			w.foreign(flow, d, &seg, p.ID)
+		}
 	case s.condemned && seg.Has(tcp.RST): // one of ours, which passes here on a single host
 		w.accept(p.ID, nil)
 	case !w.Policy.Loose && !s.path.has(d, p) && seg.Has(tcp.RST) && (p.In == 0 || p.In == loopback):
@@ -64,7 +69,7 @@ func (w *Worker) packet(p *Packet) {
 
 // unread gives a packet that cannot be read its verdict. It passes, since no receiver
 // reads it either, but for one that a receiver might, and where nothing may pass unread.
-func (w *Worker) unread(id uint32, readable bool) {
+func (w *Worker) unread(id uint64, readable bool) {
 	if readable || w.Policy.DenyTLS {
 		w.drop(id)
 		return
@@ -110,6 +115,7 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		s.astray(p.ID)
 		return
 	}
+	s.conn.MSS[fromClient] = seg.MSS()
 	err := s.conn.Handshake.Open(seg.Seq)
 	if len(seg.Payload) > 0 {
 		err = errSYNData
@@ -128,7 +134,8 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 var errSYNData = errors.New("data in the SYN")
 
 // synAck acts on the server's answer.
-func (s *session) synAck(d side, seg *tcp.Segment, id uint32) {
+func (s *session) synAck(d side, seg *tcp.Segment, id uint64) {
+	s.conn.MSS[d] = seg.MSS()
 	if d == fromServer && seg.Has(tcp.ACK) {
 		s.replied = true
 		if err := s.conn.Answer(seg.Seq, seg.Ack); err != nil {
@@ -166,7 +173,7 @@ func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session 
 
 // foreign gives a segment that is not read its verdict. What cannot be read must not pass
 // where AUTH is denied: such a connection is ended.
-func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint32) {
+func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint64) {
 	if w.Policy.DenyTLS && d == fromClient && len(seg.Payload) > 0 {
 		w.res.Inject = append(w.res.Inject,
 			tcp.Reset(flow.Client, flow.Server, seg.Seq, seg.Ack),
@@ -178,7 +185,7 @@ func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint32) {
 }
 
 // astray drops a packet that came in elsewhere than its sender is.
-func (s *session) astray(id uint32) {
+func (s *session) astray(id uint64) {
 	s.w.stats.Astray++
 	if !s.strayed {
 		s.strayed = true
@@ -272,6 +279,10 @@ func (s *session) giveUp(reason string) {
 		s.vouch()
 		s.w.handshaking.set(&s.life, s.w.clock())
 		return
+	case s.edited() && !s.condemned: // until what was changed has arrived
+		s.vouch()
+		s.w.ending.set(&s.life, s.w.clock())
+		return
 	case s.w.Policy.DenyTLS:
 		s.greeted = s.greeted || s.w.Limits.greet(s.client)
 		if s.greeted {
@@ -296,6 +307,7 @@ func (s *session) forget(reason string) {
 	if s.started {
 		s.w.tell(s.event(SessionEnd, reason))
 	}
+	s.leaveOutside()
 	s.release(s.condemned)
 	for _, t := range s.timers() {
 		t.stop()
@@ -320,7 +332,27 @@ func (s *session) condemn(reason string) {
 
 // resets tells both ends that the connection is over.
 func (s *session) resets() {
-	c, v := s.flow.Client, s.flow.Server
-	up, down := s.conn.Streams[fromClient].Next(), s.conn.Streams[fromServer].Next()
-	s.w.res.Inject = append(s.w.res.Inject, tcp.Reset(c, v, up, down), tcp.Reset(v, c, down, up))
+	var t *Translation
+	if s.nat != nil {
+		t = &s.nat.Translation
+	}
+	var next [2]uint32
+	var a [2]Adjustment
+	for d := range s.conn.Streams {
+		next[d], a[d] = s.conn.Streams[d].Next(), s.conn.Streams[d].InForce()
+	}
+	s.w.reset(s.flow, t, next, a)
+}
+
+// reset tells both ends that a connection is over. Nobody translates what is told: it is
+// said in the names, and with the numbers, that each end knows.
+func (w *Worker) reset(f Flow, t *Translation, next [2]uint32, a [2]Adjustment) {
+	seen := Translation(f)
+	if t != nil {
+		seen = *t
+	}
+	c, v := fromClient, fromServer
+	w.res.Inject = append(w.res.Inject,
+		tcp.Reset(seen.Client, f.Server, a[c].Out(next[c]), next[v]),
+		tcp.Reset(seen.Server, f.Client, a[v].Out(next[v]), next[c]))
 }

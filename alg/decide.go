@@ -13,7 +13,13 @@ func (s *session) decide(decisions []dialogue.Decision) {
 		case dialogue.Began:
 			s.begun(d.Reason)
 		case dialogue.Announced:
-			s.announce(s.pinholeOf(d.Announcement), d.Reason)
+			p, ok := s.outsideOf(s.pinholeOf(d.Announcement))
+			if !ok {
+				s.refuse(&dialogue.Decision{Announcement: d.Announcement, Reason: "no port of the translated address is free to stand for it"})
+				s.decide(s.talk.Withdraw("", nil))
+				return // and it is not open
+			}
+			s.announce(p, d.Reason)
 		case dialogue.Open:
 			s.openPinhole()
 		case dialogue.Underway:
@@ -101,10 +107,12 @@ func (s *session) closePinhole(reason string, stands bool) {
 	case stands && cameNow:
 		s.talk.Came()
 		a.stage = closed
+		s.leaveOutside()
 	case stands:
 		s.anew(a.pinhole)
 	default:
 		a.stage = closed
+		s.leaveOutside()
 	}
 }
 
@@ -153,7 +161,7 @@ func (s *session) askUse(now time.Time) (news bool, err error) {
 	a.stop(now)
 	a.stage, s.chatter = used, chatter{}
 	a.until.stop()
-	if s.pinholeOf(s.talk.Live()) == a.pinhole { // and not the next announcement already
+	if s.pinholeOf(s.talk.Live()) == a.pinhole.untranslated() { // and not the next announcement already
 		s.talk.Came()
 	}
 	return true, nil

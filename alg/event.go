@@ -35,7 +35,8 @@ type Event struct {
 	Session uint64 // 0: no session
 	Client  netip.AddrPort
 	Server  netip.AddrPort
-	Reason  string // why, in plain words; a constant text wherever the network has a say
+	Outside Translation // how the ends see each other; zero: by their own addresses, as far as is known
+	Reason  string      // why, in plain words; a constant text wherever the network has a say
 
 	Pinhole  Pinhole        // of the pinhole events; the zero value otherwise
 	OpenedAt time.Time      // of PinholeUsed and PinholeClosed; zero: it never opened

@@ -42,7 +42,7 @@ func ExampleWorker() {
 	up, down := uint32(1000), uint32(2000)
 	now := time.Unix(1e9, 0)
 
-	var id uint32
+	var id uint64
 	give := func(data []byte, in, out uint32) {
 		id++
 		r := w.Batch(now, []alg.Packet{{ID: id, Data: data, In: in, Out: out}})

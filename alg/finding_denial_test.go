@@ -125,7 +125,7 @@ func TestFinding10AFailedCloseDoesNotCloseANewOne(t *testing.T) {
 // later either.
 func (x *wire) noAUTH(texts ...string) {
 	x.t.Helper()
-	var ids []uint32
+	var ids []uint64
 	for _, text := range texts {
 		ids = append(ids, x.say(fromClient, text))
 	}

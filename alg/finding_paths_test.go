@@ -8,7 +8,7 @@ import (
 )
 
 // forge sends bytes in sequence, in the name of one side, by a path that is not its own.
-func (x *wire) forge(in, out uint32, d side, text string) uint32 {
+func (x *wire) forge(in, out uint32, d side, text string) uint64 {
 	seq := x.next[d]
 	x.next[d] += uint32(len(text))
 	return x.by(in, out, x.build(d, seq, x.next[d.other()], tcp.ACK|tcp.PSH, text))

@@ -20,7 +20,7 @@ func FuzzStream(f *testing.F) {
 		x := newWire(t).login()
 		base := x.next[fromClient]
 		server := receiver{next: base}
-		sent := map[uint32][]byte{}
+		sent := map[uint64][]byte{}
 		deliver := func() {
 			for _, id := range x.order {
 				if v := x.verdicts[id]; !v.Drop && sent[id] != nil {

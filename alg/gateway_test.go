@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // tick is how often a daemon calls Worker.Tick.
@@ -26,20 +27,24 @@ type gateway struct {
 	kernel   *kernel
 	tracking *tracking
 	now      time.Time
-	id       uint32
+	id       uint64
 	events   []alg.Event
-	verdicts map[uint32]alg.Verdict
-	order    []uint32 // of the verdicts
+	verdicts map[uint64]alg.Verdict
+	order    []uint64 // of the verdicts
 	injected [][]byte
 	lean     bool // nothing is remembered: for measurements
+
+	translated bool // connection tracking says so of all packets but SYNs
 }
 
 // by gives the worker a packet that comes in and leaves by these interfaces. Its bytes are
 // the queue's again once it has its verdict.
-func (g *gateway) by(in, out uint32, p []byte) uint32 {
+func (g *gateway) by(in, out uint32, p []byte) uint64 {
 	g.id++
+	seg, err := tcp.Parse(p)
+	translated := g.translated && err == nil && seg.Flags&(tcp.SYN|tcp.ACK) != tcp.SYN
 	lent := slices.Clone(p)
-	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: lent, In: in, Out: out}}))
+	g.take(g.w.Batch(g.now, []alg.Packet{{ID: g.id, Data: lent, In: in, Out: out, Translated: translated}}))
 	for i := range lent {
 		lent[i] = 'X'
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func withFlows(t tb, p alg.Policy, f alg.Flows) *wire {
-	g := &gateway{t: t, now: time.Unix(1e9, 0), verdicts: map[uint32]alg.Verdict{}}
+	g := &gateway{t: t, now: time.Unix(1e9, 0), verdicts: map[uint64]alg.Verdict{}}
 	g.kernel = &kernel{now: &g.now, until: map[alg.Pinhole]time.Time{}, ranges: map[alg.Range]time.Time{}, lean: &g.lean}
 	g.tracking = &tracking{vouched: map[alg.Flow]bool{}}
 	g.w = alg.NewWorker(alg.WorkerConfig{

@@ -80,8 +80,8 @@ func TestNothingIsLeft(t *testing.T) {
 		l := NewLimits(p.MaxSessions, p.MaxSessionsPerClient)
 		w := NewWorker(WorkerConfig{Policy: p, Pinholes: k, Flows: k, Limits: l, Sink: func(Event) {}, Vouched: func(Flow) bool { return r.IntN(10) == 0 }})
 		now := time.Unix(1e9, 0)
-		verdicts := map[uint32]int{}
-		id := uint32(0)
+		verdicts := map[uint64]int{}
+		id := uint64(0)
 		take := func(res Result) {
 			for _, v := range res.Verdicts {
 				verdicts[v.ID]++
@@ -122,9 +122,9 @@ func TestNothingIsLeft(t *testing.T) {
 					c.up = true
 					c.next = [2]uint32{r.Uint32(), r.Uint32()}
 					id++
-					batch = append(batch, Packet{id, leakPacket(c.f.Client, c.f.Server, c.next[0]-1, 0, tcp.SYN, ""), 3, 4})
+					batch = append(batch, Packet{ID: id, Data: leakPacket(c.f.Client, c.f.Server, c.next[0]-1, 0, tcp.SYN, ""), In: 3, Out: 4})
 					id++
-					batch = append(batch, Packet{id, leakPacket(c.f.Server, c.f.Client, c.next[1]-1, c.next[0], tcp.SYN|tcp.ACK, ""), 4, 3})
+					batch = append(batch, Packet{ID: id, Data: leakPacket(c.f.Server, c.f.Client, c.next[1]-1, c.next[0], tcp.SYN|tcp.ACK, ""), In: 4, Out: 3})
 					continue
 				case r.IntN(150) == 0:
 					flags |= tcp.RST
@@ -148,7 +148,7 @@ func TestNothingIsLeft(t *testing.T) {
 					}
 				}
 				id++
-				batch = append(batch, Packet{id, leakPacket(from, to, seq, ack, flags, text), in, out})
+				batch = append(batch, Packet{ID: id, Data: leakPacket(from, to, seq, ack, flags, text), In: in, Out: out})
 			}
 			take(w.Batch(now, batch))
 			now = now.Add(time.Duration(r.IntN(200)) * time.Millisecond)
@@ -173,7 +173,7 @@ func TestNothingIsLeft(t *testing.T) {
 			take(res)
 		}
 		w.Settle(now)
-		for i := uint32(1); i <= id; i++ {
+		for i := uint64(1); i <= id; i++ {
 			if verdicts[i] != 1 {
 				t.Fatalf("seed %d: packet %d has %d verdicts", seed, i, verdicts[i])
 			}
@@ -210,7 +210,7 @@ func TestHeldIsGivenBackToTheWrongOne(t *testing.T) {
 		if d == fromServer {
 			from, to, in, out = to, from, out, in
 		}
-		w.Batch(now, []Packet{{1, leakPacket(from, to, seq, ack, flags, text), in, out}})
+		w.Batch(now, []Packet{{ID: 1, Data: leakPacket(from, to, seq, ack, flags, text), In: in, Out: out}})
 		w.Settle(now)
 	}
 	send(fromClient, 99, 0, tcp.SYN, "")

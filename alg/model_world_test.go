@@ -28,7 +28,7 @@ type world struct {
 	*wire
 	host  *host
 	acks  bool // segments without data are diverted, too
-	fates map[uint32]fate
+	fates map[uint64]fate
 	done  int // of the verdicts
 	rand  *rand.Rand
 
@@ -47,7 +47,7 @@ func newWorld(rt *rapid.T, honest side) *world {
 	seed := rapid.Uint64().Draw(rt, "seed") // numbers that nobody can guess
 	m := &world{
 		wire: newWire(rt), host: &host{side: honest}, acks: rapid.Bool().Draw(rt, "acks"),
-		fates: map[uint32]fate{}, rand: rand.New(rand.NewPCG(seed, 7)),
+		fates: map[uint64]fate{}, rand: rand.New(rand.NewPCG(seed, 7)),
 	}
 	m.host.iss = m.rand.Uint32()
 	return m

@@ -25,7 +25,17 @@ type Pinhole struct {
 	Mode        Mode
 	Source      netip.Addr     // who connects: the server (active) or the client (passive)
 	SourcePorts Ports          // of the connecting end
-	Dest        netip.AddrPort // who listens, as announced
+	Dest        netip.AddrPort // who listens
+
+	// Of a connection that is translated, as its control connection is; zero otherwise.
+	At netip.AddrPort // where it is addressed to, as announced, in place of Dest
+	As netip.Addr     // the address that it comes from for the end that listens, in place of Source
+}
+
+// untranslated returns the pinhole as the dialogue announced it.
+func (p Pinhole) untranslated() Pinhole {
+	p.At, p.As = netip.AddrPort{}, netip.Addr{}
+	return p
 }
 
 // Client returns the address of the FTP client.

@@ -9,7 +9,7 @@ import (
 )
 
 // segment gives one segment of a session its verdict, or holds it back.
-func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
+func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 	if !s.conn.Handshake.Answered() {
 		s.notHelped(tcp.ErrNoAnswer.Error())
 	}
@@ -24,7 +24,7 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
 		return
 	}
 	if d == fromClient && len(seg.Payload) > 0 {
-		if err := s.conn.Handshake.Confirm(seg.Ack, s.conn.Streams[fromServer].Next()); err != nil {
+		if err := s.conn.Confirm(seg.Ack); err != nil {
 			s.notHelped(err.Error())
 			s.w.foreign(s.flow, d, seg, id)
 			return
@@ -59,7 +59,13 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint32) {
 
 // reads reports whether the bytes of a session whose dialogue is not followed are of
 // interest all the same.
-func (s *session) reads() bool { return s.w.Policy.DenyTLS || s.encryption.proving() }
+func (s *session) reads() bool { return s.w.Policy.DenyTLS || s.encryption.proving() || s.edited() }
+
+// edited reports whether lines were changed in length, or have still to be: what is sent
+// again must go out the same.
+func (s *session) edited() bool {
+	return s.nat != nil && !s.talk.Encrypted() && (s.conn.Streams[fromClient].Edited() || s.conn.Streams[fromServer].Edited())
+}
 
 // urge notes that a byte of the client is urgent: receivers take it out of the line, at
 // that place or the one before (RFC 6093, section 2). Where AUTH is denied it is made to
@@ -75,7 +81,7 @@ func (s *session) urge(seg *tcp.Segment) {
 }
 
 // follow watches a session whose bytes are not read for its end.
-func (s *session) follow(d side, seg *tcp.Segment, id uint32) {
+func (s *session) follow(d side, seg *tcp.Segment, id uint64) {
 	if seg.Has(tcp.FIN) && s.talk.Encrypted() {
 		s.forget("FIN")
 	}
@@ -83,17 +89,22 @@ func (s *session) follow(d side, seg *tcp.Segment, id uint32) {
 }
 
 // place acts on a segment by where it falls in its stream.
-func (s *session) place(d side, seg *tcp.Segment, id uint32) {
+func (s *session) place(d side, seg *tcp.Segment, id uint64) {
 	stream := &s.conn.Streams[d]
 	fresh, place := stream.Place(seg.Seq, seg.Payload)
 	switch place {
 	case tcp.Ahead:
 		switch {
 		case len(seg.Payload) == 0 && !seg.Has(tcp.FIN):
-			s.w.pass(seg, id, false)
+			s.w.pass(seg, id)
 		case stream.Gone(seg.Seq) && !s.w.Policy.DenyTLS:
 			s.lose(d, seg.Seq)
-			if s.gone {
+			switch {
+			case s.condemned:
+				s.resets()
+				s.w.drop(id)
+				return
+			case s.gone:
 				s.w.accept(id, nil)
 				return
 			}
@@ -110,19 +121,18 @@ func (s *session) place(d side, seg *tcp.Segment, id uint32) {
 			s.conflict(id)
 			return
 		}
-		seg.Payload[0], _ = stream.At(seg.Seq)
-		stream.Restore(seg.Seq, seg.Payload)
-		s.w.pass(seg, id, true)
+		b, _ := stream.At(seg.Seq)
+		seg.Replace(seg.Seq, []byte{b}, 1)
+		s.w.pass(seg, id)
 		return
 	}
 	if len(fresh) > 0 && !s.mayTake(stream, len(fresh)) {
 		s.hold(d, seg, id) // until more has been acknowledged
 		return
 	}
-	changed := stream.Restore(seg.Seq, seg.Payload[:len(seg.Payload)-len(fresh)])
 	if len(fresh) > 0 && !stream.Finished() {
 		at := stream.Next()
-		changed = s.take(d, seg, fresh) || changed
+		s.take(d, fresh)
 		if s.condemned {
 			stream.Skip(at) // none of it will arrive
 			s.resets()
@@ -134,7 +144,7 @@ func (s *session) place(d side, seg *tcp.Segment, id uint32) {
 		stream.Finish()
 		s.finish()
 	}
-	s.w.pass(seg, id, changed)
+	s.send(d, seg, id)
 }
 
 // keepAlive reports whether a segment is one that only wants an answer: the byte in it was
@@ -146,7 +156,7 @@ func keepAlive(seg *tcp.Segment, stream *tcp.Stream) bool {
 // finish ends a session at the first FIN. Where AUTH is denied the other side, and what is
 // sent again, is read on until it has finished too.
 func (s *session) finish() {
-	if !s.w.Policy.DenyTLS || s.conn.Finished() {
+	if s.conn.Finished() || !s.w.Policy.DenyTLS && !s.edited() {
 		s.forget("FIN")
 		return
 	}
@@ -160,54 +170,55 @@ func (s *session) finish() {
 // acknowledged. Pure acknowledgements are diverted only where so much waits for them.
 func (s *session) mayTake(stream *tcp.Stream, n int) bool {
 	unacked := stream.Unacked() + n
-	if now := s.w.clock(); unacked > watchFrom && now > s.watched {
-		s.watched = now + int64(watchFor/2)
-		s.change(Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
+	if unacked > watchFrom {
+		s.watch()
 	}
 	// What nothing else waits for always may: else it would wait for ever.
 	return stream.Unacked() == 0 || unacked <= share && (unacked <= allowance || !s.w.Limits.crowded(s.client))
 }
 
-// take reads the next bytes of one side, and reports whether it changed any of them.
-func (s *session) take(d side, seg *tcp.Segment, fresh []byte) (changed bool) {
-	var arrived []byte // nil: as they go out
-	if d == fromClient && s.w.Policy.DenyTLS {
-		arrived = s.deny(fresh)
+// watch has pure acknowledgements diverted for a while.
+func (s *session) watch() {
+	if now := s.w.clock(); now > s.watched {
+		s.watched = now + int64(watchFor/2)
+		s.change(Op{Kind: OpWatch, Flow: s.flow, Timeout: watchFor})
 	}
+}
+
+// take reads the next bytes of one side.
+func (s *session) take(d side, fresh []byte) {
 	stream := &s.conn.Streams[d]
-	came := arrived
-	if arrived == nil {
-		came = fresh
-		stream.Take(fresh, nil)
-	} else {
-		stream.Take(arrived, fresh)
+	stream.Take(fresh)
+	went := fresh
+	if d == fromClient && s.w.Policy.DenyTLS {
+		went = s.deny(fresh)
 	}
-	s.read(d, came, fresh)
+	s.read(d, fresh, went)
 	if s.w.Limits.crowded(s.client) {
 		s.text[d].Shorten()
 		if len(fresh) > oneSegment { // it had to pass; sent again it is dropped
 			stream.Forget()
 		}
 	}
-	return arrived != nil
 }
 
 // refused is the letter that makes AUTH a command that servers refuse.
 const refused = 'X'
 
 // deny turns every AUTH in the client's next bytes into a command that servers refuse. It
-// returns the bytes as they were, or nil where it changed none.
-func (s *session) deny(fresh []byte) (arrived []byte) {
+// returns the bytes as they are to go out.
+func (s *session) deny(fresh []byte) []byte {
+	went := fresh
 	for i, b := range fresh {
 		if !s.auth.Next(b) {
 			continue
 		}
-		if arrived == nil {
-			arrived = bytes.Clone(fresh)
+		if &went[0] == &fresh[0] {
+			went = bytes.Clone(fresh)
 		}
-		fresh[i] = refused
+		went[i] = refused
 	}
-	return arrived
+	return went
 }
 
 // tellDenied tells of a line, or the part of one, that did not go out as it came.
@@ -218,24 +229,30 @@ func (s *session) tellDenied(came, went []byte) {
 }
 
 // read takes the next bytes of one side, which go out as sent, to its lines, and each line
-// to the dialogue.
+// to the dialogue. A line that announces what is translated goes out as another.
 func (s *session) read(d side, b, sent []byte) {
 	end := dialogue.ClientsEnd
 	if d == fromServer {
 		end = dialogue.ServersEnd
 	}
+	stream := &s.conn.Streams[d]
 	terms := s.terms()
 	for len(b) > 0 && !s.gone && s.talk.Followed() {
 		if d == fromClient && s.urgent {
-			at := s.conn.Streams[d].Next() - uint32(len(b)) // where the line goes on
+			at := stream.Next() - uint32(len(b)) // where the line goes on
 			if s.urgent = tcp.Diff(at, s.urgentTo) <= 0; s.urgent {
 				s.text[d].Urgent()
 			}
 		}
 		line, n, whole := s.text[d].Next(b, end)
-		s.tellDenied(b[:n], sent[:n])
+		came, went := b[:n], sent[:n]
+		s.tellDenied(came, went)
 		b, sent = b[n:], sent[n:]
 		if !whole {
+			if !bytes.Equal(came, went) || !s.unfinished(d) {
+				stream.Settle(stream.Open()-n, nil)
+				stream.Settle(n, went)
+			}
 			break
 		}
 		if d == fromClient {
@@ -244,17 +261,22 @@ func (s *session) read(d side, b, sent []byte) {
 			s.w.said = s.talk.Reply(&terms, line, s.w.said[:0])
 		}
 		s.decide(s.w.said)
+		s.settle(d, line, came, went, stream.Open()-len(b))
 	}
 	if len(b) > 0 && !s.gone {
 		s.tellDenied(b, sent)
 		s.prove(d, b)
 	}
+	if len(b) > 0 {
+		stream.Settle(stream.Open()-len(b), nil)
+		stream.Settle(len(b), sent)
+	}
 	s.vouch()
 }
 
 // pass lets a segment pass, as it came or as it was changed.
-func (w *Worker) pass(seg *tcp.Segment, id uint32, changed bool) {
-	if !changed && !seg.Changed() {
+func (w *Worker) pass(seg *tcp.Segment, id uint64) {
+	if !seg.Changed() {
 		w.accept(id, nil)
 		return
 	}
@@ -264,7 +286,7 @@ func (w *Worker) pass(seg *tcp.Segment, id uint32, changed bool) {
 
 // conflict drops a segment whose bytes differ from those that passed, or cannot be
 // compared with them. That proves nothing about either end: anybody may have sent it.
-func (s *session) conflict(id uint32) {
+func (s *session) conflict(id uint64) {
 	s.w.stats.Conflicts++
 	s.chat(s.event(Violation, "bytes differ from those that passed before"))
 	s.w.drop(id)
@@ -273,6 +295,10 @@ func (s *session) conflict(id uint32) {
 // lose notes that bytes of one side went by unseen, and begins anew after them.
 func (s *session) lose(d side, next uint32) {
 	s.w.stats.Lost++
+	if s.nat != nil && s.conn.Streams[d].Unsure() {
+		s.condemn("bytes of a translated connection were not read")
+		return
+	}
 	s.conn.Streams[d].Skip(next)
 	s.text[d].Lose()
 	if d == fromClient {
@@ -283,7 +309,7 @@ func (s *session) lose(d side, next uint32) {
 }
 
 // hold keeps a packet back until what belongs before it has come.
-func (s *session) hold(d side, seg *tcp.Segment, id uint32) {
+func (s *session) hold(d side, seg *tcp.Segment, id uint64) {
 	n, size := s.conn.Waiting()
 	cost := holdCost(seg.Packet())
 	if seg.Changed() || max(size, n*minHeld)+int(cost) > maxHeldFlow || !s.w.Limits.hold(s.client, cost) {
@@ -321,6 +347,10 @@ func (s *session) retry() {
 
 // expire drops what has waited in vain: TCP sends it again.
 func (s *session) expire() {
+	for d, ok := s.conn.Overdue(s.w.clock() - int64(heldTime)); ok && !s.gone && !s.condemned; d, ok = s.conn.Overdue(s.w.clock() - int64(heldTime)) {
+		s.late(d)
+		s.retry()
+	}
 	for {
 		h, ok := s.conn.Expired(s.w.clock() - int64(heldTime))
 		if !ok {
@@ -336,7 +366,7 @@ func (s *session) expire() {
 
 // leaving is a packet that was held, of a session that has ended.
 type leaving struct {
-	id   uint32
+	id   uint64
 	drop bool
 }
 
@@ -349,7 +379,7 @@ func (s *session) release(drop bool) {
 			break
 		}
 		s.unhold(h)
-		s.w.leaving = append(s.w.leaving, leaving{h.ID, drop || s.w.Policy.DenyTLS})
+		s.w.leaving = append(s.w.leaving, leaving{h.ID, drop || s.w.Policy.DenyTLS || s.conn.Unsettled(&h)})
 	}
 	s.holds = false // the next tick takes it off the list
 }

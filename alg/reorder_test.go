@@ -32,7 +32,7 @@ func cutTurn(rt *rapid.T, tn turn, seq uint32) (pieces []piece) {
 	return pieces
 }
 
-func (x *wire) sendPiece(p piece) uint32 {
+func (x *wire) sendPiece(p piece) uint64 {
 	return x.packet(p.d, x.build(p.d, p.seq, x.next[p.d.other()], tcp.ACK, p.text))
 }
 

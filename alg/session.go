@@ -46,6 +46,7 @@ type session struct {
 	chatter    chatter
 	memory     int         // counted in Limits
 	announced  *announced  // &nothing until there is one
+	nat        *translated // nil: as far as is known, no address is translated
 	encryption *encryption // nil: AUTH was not accepted, or nothing is admitted after it
 
 	life, calm timer

@@ -10,8 +10,10 @@ type SessionInfo struct {
 	ID     uint64
 	Client netip.AddrPort
 	Server netip.AddrPort
-	State  string // "greeting", "dialogue", "encrypted", "unhelped" or "ended"
-	Login  bool   // somebody is logged in, or is taken to be
+	// Outside says how the ends see each other; zero: by their own addresses.
+	Outside Translation
+	State   string // "greeting", "dialogue", "encrypted", "unhelped" or "ended"
+	Login   bool   // somebody is logged in, or is taken to be
 }
 
 // PinholeInfo is what is to be told of the last announcement of a session.
@@ -32,7 +34,7 @@ func (w *Worker) Snapshot() ([]SessionInfo, []PinholeInfo) {
 	for _, s := range w.sessions {
 		sessions = append(sessions, SessionInfo{
 			ID: s.id, Client: s.flow.Client, Server: s.flow.Server,
-			State: s.state(), Login: s.talk.LoggedIn(),
+			Outside: s.outside(), State: s.state(), Login: s.talk.LoggedIn(),
 		})
 		if a := s.announced; a.known {
 			pinholes = append(pinholes, PinholeInfo{

@@ -2,6 +2,7 @@ package alg
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg/dialogue"
@@ -20,8 +21,17 @@ func (w *Worker) takeUp(flow Flow, d side, seg *tcp.Segment, p *Packet) *session
 		return nil
 	}
 	s.talk = dialogue.TakenUp()
-	numbers := [2]uint32{seg.Seq, seg.Ack}
-	s.conn.TakeUp(numbers[d], numbers[d.Other()])
+	var numbers [2]uint32
+	numbers[d], numbers[d.Other()] = seg.Seq, seg.Ack
+	if p.Translated && w.Translations != nil {
+		_, a, ok, err := w.Translations.Prepare(flow, true)
+		if err != nil || !ok {
+			s.forget("")
+			return nil
+		}
+		numbers[d.Other()] = a[d.Other()].In(seg.Ack)
+	}
+	s.conn.TakeUp(numbers[fromClient], numbers[fromServer])
 	s.text[fromServer].Lose()
 	s.vouched = true
 	w.handshaking.set(&s.life, w.clock()) // until something is proven
@@ -78,9 +88,15 @@ type Saved struct {
 
 // Suspend ends all sessions as Stop does, and returns those that can be taken up again.
 func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
-	w.now = now
+	w.begin(now)
 	var saved []Saved
 	for _, s := range w.sessions {
+		if s.nat != nil && (s.conn.Streams[fromClient].Stuck() || s.conn.Streams[fromServer].Stuck()) {
+			// What waits to be changed is sent again, and would go out as it comes.
+			s.condemn("ftpalg stops while a line waits to be translated")
+			s.resets()
+			continue
+		}
 		if w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.resumes() || s.holds {
 			continue
 		}
@@ -92,7 +108,8 @@ func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
 		kept.Suspend()
 		saved = append(saved, Saved{Flow: s.flow, ID: id, Data: s.save(&kept)})
 	}
-	return w.Stop(now), saved
+	w.end()
+	return w.res, saved
 }
 
 // save writes down what a session needs to go on.
@@ -101,7 +118,7 @@ func (s *session) save(talk *dialogue.Dialogue) []byte {
 	b = binary.BigEndian.AppendUint32(b, s.path.server)
 	for _, part := range []interface {
 		AppendBinary([]byte) ([]byte, error)
-	}{talk, &s.conn.Streams[fromClient], &s.conn.Streams[fromServer], &s.text[fromClient], &s.text[fromServer]} {
+	}{talk, &s.conn.Streams[fromClient], &s.conn.Streams[fromServer], &s.text[fromClient], &s.text[fromServer], s.announced.pinhole.At} {
 		at := len(b)
 		b = append(b, 0, 0, 0, 0)
 		b, _ = part.AppendBinary(b) // none of them fails
@@ -124,7 +141,8 @@ func (w *Worker) resume(v Saved) *session {
 	if s == nil {
 		return nil
 	}
-	if err := s.load(v.Data[8:]); err != nil {
+	var at netip.AddrPort // what stood for the announced end
+	if err := s.load(v.Data[8:], &at); err != nil {
 		s.forget("")
 		return nil
 	}
@@ -141,6 +159,7 @@ func (w *Worker) resume(v Saved) *session {
 	}
 	if live := s.talk.Live(); live.State != dialogue.None {
 		s.anew(s.pinholeOf(live))
+		s.announced.pinhole.At = at
 		w.nearby[s.near()] = s
 	}
 	s.vouch()
@@ -162,9 +181,9 @@ func (s *session) rescan() bool {
 }
 
 // load reads what save wrote.
-func (s *session) load(b []byte) error {
+func (s *session) load(b []byte, at *netip.AddrPort) error {
 	for _, part := range []interface{ UnmarshalBinary([]byte) error }{
-		&s.talk, &s.conn.Streams[fromClient], &s.conn.Streams[fromServer], &s.text[fromClient], &s.text[fromServer],
+		&s.talk, &s.conn.Streams[fromClient], &s.conn.Streams[fromServer], &s.text[fromClient], &s.text[fromServer], at,
 	} {
 		if len(b) < 4 || uint64(binary.BigEndian.Uint32(b)) > uint64(len(b)-4) {
 			return dialogue.ErrEncoding
@@ -189,7 +208,7 @@ func (s *session) resumes() bool { return s.awaited[fromClient] || s.awaited[fro
 // continues reports whether a segment of a session that was taken up goes on where the
 // last daemon had stopped. Bytes that passed meanwhile were not read.
 func (s *session) continues(d side, seg *tcp.Segment) bool {
-	if tcp.Diff(seg.Ack, s.conn.Streams[d.Other()].Next()) > 0 {
+	if !s.conn.Streams[d.Other()].Sent(seg.Ack) {
 		return false
 	}
 	fresh, place := s.conn.Streams[d].Place(seg.Seq, seg.Payload)

@@ -59,10 +59,10 @@ func (g *gateway) count(kinds ...alg.Kind) (n int) {
 	return n
 }
 
-func (g *gateway) wantPass(ids ...uint32) { g.t.Helper(); g.wantDropped(false, ids) }
-func (g *gateway) wantDrop(ids ...uint32) { g.t.Helper(); g.wantDropped(true, ids) }
+func (g *gateway) wantPass(ids ...uint64) { g.t.Helper(); g.wantDropped(false, ids) }
+func (g *gateway) wantDrop(ids ...uint64) { g.t.Helper(); g.wantDropped(true, ids) }
 
-func (g *gateway) wantDropped(drop bool, ids []uint32) {
+func (g *gateway) wantDropped(drop bool, ids []uint64) {
 	g.t.Helper()
 	for _, id := range ids {
 		if v, ok := g.verdicts[id]; !ok || v.Drop != drop {
@@ -71,7 +71,7 @@ func (g *gateway) wantDropped(drop bool, ids []uint32) {
 	}
 }
 
-func (g *gateway) wantHeld(id uint32) {
+func (g *gateway) wantHeld(id uint64) {
 	g.t.Helper()
 	if v, ok := g.verdicts[id]; ok {
 		g.t.Errorf("packet %d: dropped %v, want it held", id, v.Drop)

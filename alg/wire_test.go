@@ -56,7 +56,7 @@ func newWireBetween(t tb, client, server string, change ...func(*alg.Policy)) *w
 
 // newWireOf fills in what the configuration lacks.
 func newWireOf(t tb, client, server string, c alg.WorkerConfig) *wire {
-	g := &gateway{t: t, now: time.Unix(1e9, 0), verdicts: map[uint32]alg.Verdict{}}
+	g := &gateway{t: t, now: time.Unix(1e9, 0), verdicts: map[uint64]alg.Verdict{}}
 	g.kernel = &kernel{now: &g.now, until: map[alg.Pinhole]time.Time{}, ranges: map[alg.Range]time.Time{}, lean: &g.lean}
 	g.tracking = &tracking{vouched: map[alg.Flow]bool{}, lean: &g.lean}
 	c.Pinholes, c.Flows = g.kernel, g.tracking
@@ -124,10 +124,10 @@ func packetOf(t tb, from, to netip.AddrPort, seq, ack uint32, flags uint8, paylo
 
 // packet gives the worker a packet of one side, by its own path, and returns the number
 // that the packet has.
-func (x *wire) packet(d side, p []byte) uint32 { return x.by(x.in[d], x.out[d], p) }
+func (x *wire) packet(d side, p []byte) uint64 { return x.by(x.in[d], x.out[d], p) }
 
 // say sends bytes in one segment, in order.
-func (x *wire) say(d side, text string) uint32 {
+func (x *wire) say(d side, text string) uint64 {
 	seq := x.next[d]
 	x.next[d] += uint32(len(text))
 	return x.packet(d, x.build(d, seq, x.next[d.other()], tcp.ACK|tcp.PSH, text))
@@ -144,11 +144,11 @@ func (x *wire) lines(d side, lines []string) {
 }
 
 // at sends bytes at a sequence number relative to what the side sends next.
-func (x *wire) at(d side, offset int, text string) uint32 {
+func (x *wire) at(d side, offset int, text string) uint64 {
 	return x.packet(d, x.build(d, x.next[d]+uint32(offset), x.next[d.other()], tcp.ACK, text))
 }
 
-func (x *wire) flags(d side, flags uint8) uint32 {
+func (x *wire) flags(d side, flags uint8) uint64 {
 	id := x.packet(d, x.build(d, x.next[d], x.next[d.other()], flags, ""))
 	if flags&tcp.FIN != 0 {
 		x.next[d]++
@@ -157,12 +157,12 @@ func (x *wire) flags(d side, flags uint8) uint32 {
 }
 
 // syn is the packet that begins the connection.
-func (x *wire) syn() uint32 {
+func (x *wire) syn() uint64 {
 	return x.packet(fromClient, x.build(fromClient, x.next[fromClient]-1, 0, tcp.SYN, ""))
 }
 
 // synack is the server's answer to it.
-func (x *wire) synack() uint32 {
+func (x *wire) synack() uint64 {
 	return x.packet(fromServer, x.build(fromServer, x.next[fromServer]-1, x.next[fromClient], tcp.SYN|tcp.ACK, ""))
 }
 
@@ -203,7 +203,7 @@ func (x *wire) passive(port uint16) alg.Pinhole {
 }
 
 // payload is what arrived of a segment.
-func (x *wire) payload(id uint32, sent string) string {
+func (x *wire) payload(id uint64, sent string) string {
 	v, given := x.verdicts[id]
 	switch {
 	case !given || v.Drop:

@@ -26,7 +26,10 @@ type WorkerConfig struct {
 	Flows    Flows // may be nil: then nothing is vouched for
 	Sink     Sink
 	Limits   *Limits
-	Index    int // tells the sessions of one worker from those of another
+	// Translations may be nil: then a connection is taken for one that is not translated.
+	Translations Translations
+	Outside      *Outside // not nil where Translations is not
+	Index        int      // tells the sessions of one worker from those of another
 	// Vouched reports, for a flow whose SYN was not seen, that its dialogue may be taken
 	// up for active mode. It may be nil: then none is.
 	Vouched func(Flow) bool
@@ -114,6 +117,16 @@ func NewWorker(c WorkerConfig) *Worker {
 // Sessions returns how many control connections are followed.
 func (w *Worker) Sessions() int { return len(w.sessions) }
 
+// Translated reports whether any of the control connections that are followed is translated.
+func (w *Worker) Translated() bool {
+	for _, s := range w.sessions {
+		if s.nat != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Stats returns what was counted so far.
 func (w *Worker) Stats() Stats {
 	s := w.stats
@@ -168,13 +181,17 @@ func (w *Worker) Tick(now time.Time) Result {
 // Stop ends all sessions: verdicts for what is held, pinholes closed.
 func (w *Worker) Stop(now time.Time) Result {
 	w.begin(now)
+	w.end()
+	return w.res
+}
+
+func (w *Worker) end() {
 	for _, s := range w.sessions {
 		s.forget("ftpalg stops")
 	}
 	w.leave()
 	w.holding = nil
 	w.commit()
-	return w.res
 }
 
 func (w *Worker) begin(now time.Time) {
@@ -189,17 +206,17 @@ func (w *Worker) begin(now time.Time) {
 // measured by the monotonic clock where there is one: that of the wall may be set.
 func (w *Worker) clock() int64 { return int64(time.Hour) + int64(w.now.Sub(w.began)) }
 
-func (w *Worker) accept(id uint32, data []byte) {
+func (w *Worker) accept(id uint64, data []byte) {
 	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Data: data})
 }
 
-func (w *Worker) drop(id uint32) {
+func (w *Worker) drop(id uint64) {
 	w.res.Verdicts = append(w.res.Verdicts, Verdict{ID: id, Drop: true})
 }
 
 func (s *session) event(k Kind, reason string) Event {
 	return Event{
-		Time: s.w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Reason: reason,
+		Time: s.w.now, Kind: k, Session: s.id, Client: s.flow.Client, Server: s.flow.Server, Outside: s.outside(), Reason: reason,
 	}
 }
 

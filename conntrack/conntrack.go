@@ -32,6 +32,9 @@ type Conn struct {
 	// label is the label of control connections that may be taken up again, as the
 	// kernel keeps labels.
 	label [labelsLen]byte
+	raw   *socket
+
+	dialled dialled
 }
 
 // Open connects to the connection tracking of the calling thread's network
@@ -57,12 +60,16 @@ func Open(label uint8) (*Conn, error) {
 		}
 		return nil, fmt.Errorf("opening ctnetlink: %w", err)
 	}
+	if c.raw, err = openSocket(); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("opening ctnetlink: %w", err)
+	}
 	return c, nil
 }
 
 // Close closes the connection. What is being asked meanwhile fails.
 func (c *Conn) Close() error {
-	if err := c.conn.Close(); err != nil {
+	if err := errors.Join(c.conn.Close(), c.raw.close()); err != nil {
 		return fmt.Errorf("closing ctnetlink: %w", err)
 	}
 	return nil
@@ -79,36 +86,6 @@ func (c *Conn) ID(f alg.Flow) (uint32, bool, error) {
 		return 0, false, fmt.Errorf("reading the id of control connection %s to %s: %w", f.Client, f.Server, err)
 	}
 	return entry.ID, ok, nil
-}
-
-// control returns the entry of a control connection. ok is false where there is none.
-//
-// A control connection is named as filter chains see it: behind a source NAT and before
-// a destination NAT are undone and done, from the client's own address to the server's
-// own. So the client is the source of the entry's original tuple, and the server that of
-// its reply tuple; either tuple is known whole where only the other end is translated.
-// An entry with both ends translated is found by neither.
-func (c *Conn) control(f alg.Flow) (conntrack.Flow, bool, error) {
-	for _, d := range [][2]netip.AddrPort{{f.Client, f.Server}, {f.Server, f.Client}} {
-		entry, ok, err := c.direction(d[0], d[1])
-		if err != nil {
-			return conntrack.Flow{}, false, err
-		}
-		// A tuple finds other entries too: one from the server's port to the client's,
-		// or one that a destination NAT took from this server to another.
-		if ok && seen(entry) == f {
-			return entry, true, nil
-		}
-	}
-	return conntrack.Flow{}, false, nil
-}
-
-// seen returns the control connection of an entry as filter chains see it.
-func seen(entry conntrack.Flow) alg.Flow {
-	source := func(t conntrack.Tuple) netip.AddrPort {
-		return netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)
-	}
-	return alg.Flow{Client: source(entry.TupleOrig), Server: source(entry.TupleReply)}
 }
 
 // direction returns the TCP flow that has a direction from src to dst. ok is false where

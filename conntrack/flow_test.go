@@ -39,9 +39,7 @@ func dial(t *testing.T, from, to string) net.Conn {
 	t.Helper()
 	d := net.Dialer{
 		LocalAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from)),
-		Control: func(_, _ string, c syscall.RawConn) error {
-			return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
-		},
+		Control:   reuse,
 	}
 	c, err := d.DialContext(context.Background(), "tcp", to)
 	if err != nil {
@@ -49,6 +47,11 @@ func dial(t *testing.T, from, to string) net.Conn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// reuse lets a test bind a port again at once.
+func reuse(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
 }
 
 // connect makes a control connection over loopback: the client's end, the server's end,

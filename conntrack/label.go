@@ -83,6 +83,7 @@ func (c *Conn) Vouched() ([]alg.Flow, error) {
 		if e.TupleOrig.Proto.Protocol != unix.IPPROTO_TCP || !c.bears(e) {
 			continue
 		}
+		c.dialled.note(e) // it will be asked for
 		if f := seen(e); !once[f] {
 			once[f] = true
 			flows = append(flows, f)

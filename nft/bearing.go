@@ -48,7 +48,7 @@ func (t Tag) asks(exprs []expr.Any) (label, mark bool) {
 		switch e := e.(type) {
 		case *expr.Ct:
 			if e.Key == expr.CtKeyLABELS && !e.SourceRegister {
-				of, known = &label, t.labels()
+				of, known = &label, labels(t.Label)
 			}
 		case *expr.Meta:
 			if e.Key == expr.MetaKeyMARK && !e.SourceRegister {

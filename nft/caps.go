@@ -31,6 +31,7 @@ type Caps struct {
 	InnerHeader bool // @ih, the payload of a segment (5.16); otherwise pure ACKs are diverted too
 	Destroy     bool // taking away what is not there is no error (6.3)
 	Log         bool // the log statement with a group; otherwise near misses are not heard
+	NAT         bool // translation in family inet (5.2); otherwise no translated connection is helped
 	Count       bool // the ct count statement; otherwise Config.FTPS is refused
 }
 
@@ -74,7 +75,11 @@ func Probe() (Caps, error) {
 		Queue:       can(0, queue(cfg, Caps{Queue: true})),
 		InnerHeader: can(0, hasPayload),
 		Log:         can(0, log("probe", cfg)),
-		Count:       can(0, count(maxFTPS)),
+		NAT: can(0, statement{exprs: []expr.Any{
+			&expr.Immediate{Register: 1, Data: native(0)},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1},
+		}}),
+		Count: can(0, count(maxFTPS)),
 	}
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
 	caps.Destroy = try(conn, 0) == nil

@@ -14,9 +14,10 @@ var _ alg.Pinholes = (*Table)(nil)
 
 // Commit makes all changes in one transaction, in order, and returns after the kernel
 // has acknowledged it. After an error none of them is in force. The error wraps the
-// kernel's errno: EINVAL, a value that makes no sense; ENFILE, a set is full; ENOENT,
-// another process took the table away (see Restore); ENOBUFS, twice the kernel had no
-// memory for an answer, and what is in force is not known.
+// kernel's errno: EINVAL, a value that makes no sense; EEXIST, what Pinhole.At or As asks
+// for stands for another connection already; ENFILE, a set is full; ENOENT, another process
+// took a table away (see Restore); ENOBUFS, twice the kernel had no memory for an answer, and
+// what is in force is not known.
 //
 // It takes one system call to send and one to receive, and nothing from the heap.
 func (t *Table) Commit(ops []alg.Op) error {
@@ -73,6 +74,10 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 		if err := e.flow(setReleased, op.Flow); err != nil {
 			return err
 		}
+		if t.translates {
+			t.add(&e, seq, 0)
+			e.table = guardName
+		}
 		t.add(&e, seq, ack)
 		return nil
 	case alg.OpWatch:
@@ -102,6 +107,11 @@ func (t *Table) changePinhole(op *alg.Op, seq uint32, ack uint16) error {
 	}
 	if err := transfer.transfer(op.Pinhole); err != nil {
 		return err
+	}
+	if op.Pinhole.At.IsValid() || op.Pinhole.As.IsValid() {
+		if err := t.changeTranslation(op, seq); err != nil {
+			return err
+		}
 	}
 	if op.Kind == alg.OpClose {
 		t.remove(&e, seq, 0)
@@ -185,5 +195,12 @@ func describe(op alg.Op) string {
 }
 
 func describePinhole(p alg.Pinhole) string {
-	return fmt.Sprintf("pinhole %v port %v to %v", p.Source, p.SourcePorts, p.Dest)
+	text := fmt.Sprintf("pinhole %v port %v to %v", p.Source, p.SourcePorts, p.Dest)
+	if p.At.IsValid() {
+		text += fmt.Sprintf(" at %v", p.At)
+	}
+	if p.As.IsValid() {
+		text += fmt.Sprintf(" as %v", p.As)
+	}
+	return text
 }

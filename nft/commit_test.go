@@ -3,6 +3,7 @@ package nft
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -54,15 +55,16 @@ func wantUnused(t *testing.T, table *Table, p alg.Pinhole, want bool) {
 // elements returns those of a set, as nft lists them but for what is left of the time.
 func elements(t testing.TB, set string) string {
 	t.Helper()
-	_, list, _ := strings.Cut(nft(t, "list", "set", "inet", "ftpalg", set), "elements = {")
-	list, _, _ = strings.Cut(list, "}")
-	var all []string
-	for _, e := range strings.Split(list, ",") {
-		e, _, _ = strings.Cut(e, " expires")
-		all = append(all, strings.TrimSpace(e))
+	kind := "set"
+	if strings.HasPrefix(set, mapDNAT) || strings.HasPrefix(set, mapSNAT) {
+		kind = "map"
 	}
-	return strings.Join(all, ", ")
+	_, list, _ := strings.Cut(nft(t, "list", kind, "inet", "ftpalg", set), "elements = {")
+	list, _, _ = strings.Cut(list, "}")
+	return strings.Join(strings.Fields(expiring.ReplaceAllString(list, "")), " ")
 }
+
+var expiring = regexp.MustCompile(` expires \w+`)
 
 // everyKernel runs a test with what this kernel can do, and as on one that cannot
 // destroy what is absent.

@@ -26,7 +26,7 @@ type Config struct {
 	Ports   []uint16 // of FTP servers
 	Hooks   []string // "forward" on a gateway, "input" and "output" on a single host
 	Queue   uint16   // first NFQUEUE number
-	Workers int      // number of queues: Queue, Queue+1, ... Queue+Workers-1
+	Workers int      // number of queues: Queue, Queue+1, ... Queue+Workers-1; on a gateway as many again: GuardQueue
 	Bypass  bool     // control packets pass while no one listens on the queue; otherwise they are dropped
 	Tag     Tag      // what an admitted packet bears
 
@@ -35,7 +35,7 @@ type Config struct {
 
 	Group   uint16 // of the packet log; 0 = Queue
 	Before  int    // priority of the chains before the operator's; 0 = -10
-	After   int    // priority of those after it; 0 = +10
+	After   int    // priority of those after it, of up to three in a row; 0 = +10
 	SetSize uint32 // the most elements of each set; 0 = 65536
 }
 
@@ -46,8 +46,8 @@ func (c Config) check() error {
 		return fmt.Errorf("control ports %v: at least one, none of them 0", c.Ports)
 	case len(c.Hooks) == 0:
 		return errors.New("no hook is named")
-	case c.Workers < 1 || int(c.Queue)+c.Workers > 1<<16:
-		return fmt.Errorf("%d queues from number %d on: there must be at least one, and the last is 65535", c.Workers, c.Queue)
+	case c.Workers < 1 || int(c.Queue)+c.queues() > 1<<16:
+		return fmt.Errorf("%d queues from number %d on: there must be at least one, and the last is 65535", c.queues(), c.Queue)
 	case c.before() >= c.after():
 		return fmt.Errorf("priority %d of the first chains is not below %d of the last", c.before(), c.after())
 	}
@@ -62,6 +62,25 @@ func (c Config) check() error {
 		}
 	}
 	return c.Tag.check()
+}
+
+// GuardQueue returns the first number of the queues for what must not pass unread of
+// control connections whose addresses are translated: Workers queues, right behind the
+// others. They are there where Translates says so.
+func (c Config) GuardQueue() uint16 { return c.Queue + uint16(c.Workers) }
+
+// Translates reports whether the table serves connections whose addresses are translated:
+// on a gateway, where the kernel can.
+func (c Config) Translates(caps Caps) bool { return c.gateway() && caps.NAT }
+
+func (c Config) gateway() bool { return slices.Contains(c.Hooks, hookForward) }
+
+// queues returns the number of all queues.
+func (c Config) queues() int {
+	if c.gateway() {
+		return 2 * c.Workers
+	}
+	return c.Workers
 }
 
 // setSize returns the bound of every set.

@@ -28,9 +28,10 @@ func newDivert(cfg Config, caps Caps) (commands, replies chain) {
 		}
 	}
 	dialogue := func(c *chain, client func(family) key) {
+		// tcp flags & (fin|syn|rst|ack) == syn accept
+		c.rules = append(c.rules, rule{isSYN, accept})
+		c.rules = append(c.rules, newLeft(cfg, caps)...)
 		c.rules = append(c.rules,
-			// tcp flags & (fin|syn|rst|ack) == syn accept
-			rule{isSYN, accept},
 			// tcp flags & (fin|rst|urg) != 0 queue flags bypass to 21000-21003
 			rule{isEnd, divert})
 		for _, f := range families {

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -14,10 +15,13 @@ import (
 
 // element is an element of one of our sets.
 type element struct {
+	table   string // empty: the main one
 	set     string
 	family  string   // its suffix
 	key     [40]byte // two addresses and two padded ports at most
 	keyLen  int
+	data    [20]byte // of a map: an address and a padded port at most
+	dataLen int
 	once    bool // it matches one packet
 	timeout time.Duration
 }
@@ -25,7 +29,7 @@ type element struct {
 // write writes a message about the element.
 func (e *element) write(m *messages, typ, flags uint16, seq uint32) {
 	message := m.begin(typ, flags, seq)
-	m.str(unix.NFTA_SET_ELEM_LIST_TABLE, tableName)
+	m.str(unix.NFTA_SET_ELEM_LIST_TABLE, cmp.Or(e.table, tableName))
 	m.str(unix.NFTA_SET_ELEM_LIST_SET, e.set, e.family)
 	list := m.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 	elem := m.nest(unix.NFTA_LIST_ELEM)
@@ -33,6 +37,11 @@ func (e *element) write(m *messages, typ, flags uint16, seq uint32) {
 	m.bytes(unix.NFTA_DATA_VALUE, e.key[:e.keyLen])
 	m.close(k)
 	if typ == unix.NFT_MSG_NEWSETELEM {
+		if e.dataLen > 0 {
+			d := m.nest(unix.NFTA_SET_ELEM_DATA)
+			m.bytes(unix.NFTA_DATA_VALUE, e.data[:e.dataLen])
+			m.close(d)
+		}
 		if e.timeout != 0 {
 			m.uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(e.timeout.Milliseconds()))
 		}
@@ -111,29 +120,36 @@ func (e *element) name(set string, src netip.Addr, sport uint16, dst netip.AddrP
 	default:
 		return fmt.Errorf("addresses %v and %v are not of one family: %w", src, dst.Addr(), unix.EINVAL)
 	}
-	e.addr(src)
+	e.keyLen = putAddr(e.key[:], src)
 	if sport != 0 {
-		e.port(sport)
+		e.keyLen += putPort(e.key[e.keyLen:], sport)
 	}
-	e.addr(dst.Addr())
+	e.keyLen += putAddr(e.key[e.keyLen:], dst.Addr())
 	if dst.Port() != 0 {
-		e.port(dst.Port())
+		e.keyLen += putPort(e.key[e.keyLen:], dst.Port())
 	}
 	return nil
 }
 
-func (e *element) addr(a netip.Addr) {
-	if a.Is4() {
-		b := a.As4()
-		e.keyLen += copy(e.key[e.keyLen:], b[:])
-		return
+// holds sets what a map has: an address, with a port unless that is 0.
+func (e *element) holds(a netip.AddrPort) {
+	e.dataLen = putAddr(e.data[:], a.Addr())
+	if a.Port() != 0 {
+		e.dataLen += putPort(e.data[e.dataLen:], a.Port())
 	}
-	b := a.As16()
-	e.keyLen += copy(e.key[e.keyLen:], b[:])
 }
 
-// port takes 32 bits, as every field of a concatenation.
-func (e *element) port(p uint16) {
-	binary.BigEndian.PutUint16(e.key[e.keyLen:], p)
-	e.keyLen += 4
+func putAddr(b []byte, a netip.Addr) int {
+	if a.Is4() {
+		v4 := a.As4()
+		return copy(b, v4[:])
+	}
+	v6 := a.As16()
+	return copy(b, v6[:])
+}
+
+// putPort takes 32 bits, as every field of a concatenation.
+func putPort(b []byte, p uint16) int {
+	binary.BigEndian.PutUint16(b, p)
+	return 4
 }

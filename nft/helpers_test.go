@@ -95,9 +95,16 @@ var (
 func listing(t testing.TB, cfg Config) string {
 	t.Helper()
 	text := progname.ReplaceAllString(noted.ReplaceAllString(nft(t, "list", "ruleset"), ""), "")
-	statement := queue(cfg, Caps{}).text
+	ours, guards := queue(cfg, Caps{}).text, queueFrom(cfg.GuardQueue(), cfg.Workers, false, Caps{}).text
+	statement := ours
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
+		switch name, isChain := strings.CutPrefix(line, "\tchain "); {
+		case isChain && strings.HasPrefix(name, "guard_"):
+			statement = guards
+		case isChain:
+			statement = ours
+		}
 		if line == "\t\t" || !strings.HasPrefix(line, "\tflags") && strings.HasSuffix(line, " ") {
 			lines[i] = line + statement
 		}

@@ -116,6 +116,33 @@ func (k key) in(set string) statement {
 	}
 }
 
+// dnat translates where the packet goes to, and snat where it comes from, if the map has
+// something for its key: `dnat ip to ip saddr . ip daddr . tcp dport map @dnat4`. What it
+// has takes the registers of the key, a port the one after the address.
+func (k key) dnat(f family, m string) statement {
+	return k.nat("dnat", m, f, &expr.NAT{
+		Type: expr.NATTypeDestNAT, Family: uint32(f.number()),
+		RegAddrMin: unix.NFT_REG32_00, RegProtoMin: unix.NFT_REG32_00 + f.saddr.typ.Bytes/4,
+	})
+}
+
+func (k key) snat(f family, m string) statement {
+	return k.nat("snat", m, f, &expr.NAT{
+		Type: expr.NATTypeSourceNAT, Family: uint32(f.number()), RegAddrMin: unix.NFT_REG32_00,
+	})
+}
+
+func (k key) nat(verb, m string, f family, nat *expr.NAT) statement {
+	needs, exprs := k.load()
+	return statement{
+		text:  fmt.Sprintf("%s %s to %s map @%s", verb, f.name(), k.text(), m),
+		needs: needs,
+		exprs: append(exprs, &expr.Lookup{
+			SourceRegister: unix.NFT_REG32_00, DestRegister: unix.NFT_REG32_00, IsDestRegSet: true, SetName: m,
+		}, nat),
+	}
+}
+
 // from takes the key of the packet out of the set: `delete @active4 { ip saddr . ... }`.
 // It goes on whether the key was there or not.
 func (k key) from(set string) statement { return k.dynset("delete", opDelete, set) }

@@ -30,6 +30,16 @@ func (s segment) String() string {
 type listener struct {
 	mu   sync.Mutex
 	segs []segment
+
+	closers []func()
+}
+
+// close listens no longer.
+func (l *listener) close() {
+	for _, c := range l.closers {
+		c()
+	}
+	l.closers = nil
 }
 
 // newListener listens on the host for the time of the test.
@@ -52,11 +62,12 @@ func newListener(t testing.TB, h *host, cfg Config) *listener {
 				return 0
 			}, func(error) int { return 0 })
 		})
-		t.Cleanup(func() {
+		l.closers = append(l.closers, func() {
 			cancel()
 			nfq.Close()
 		})
 	}
+	t.Cleanup(l.close)
 	return l
 }
 

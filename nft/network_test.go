@@ -134,12 +134,8 @@ func (n *network) cable(t testing.TB, h *host, net4, net6, number string) {
 	t.Helper()
 	name := "to" + number
 	n.gateway.run(t, func() error {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = name
-		if err := netlink.LinkAdd(&netlink.Veth{
-			LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(h.ns.Fd())),
-		}); err != nil {
-			return fmt.Errorf("cable: %w", err)
+		if err := veth(name, h); err != nil {
+			return err
 		}
 		return address(name, fmt.Sprintf(net4, "1"), fmt.Sprintf(net6, "1"))
 	})
@@ -148,12 +144,32 @@ func (n *network) cable(t testing.TB, h *host, net4, net6, number string) {
 			return err
 		}
 		for _, gw := range []string{fmt.Sprintf(net4, "1"), fmt.Sprintf(net6, "1")} {
-			if err := netlink.RouteAdd(&netlink.Route{Gw: net.IP(netip.MustParsePrefix(gw).Addr().AsSlice())}); err != nil {
-				return fmt.Errorf("route: %w", err)
+			if err := route(netip.MustParsePrefix(gw).Addr()); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+// veth makes a link whose other end is the host's eth0.
+func veth(name string, h *host) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	if err := netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(h.ns.Fd())),
+	}); err != nil {
+		return fmt.Errorf("cable: %w", err)
+	}
+	return nil
+}
+
+// route makes the default route.
+func route(gateway netip.Addr) error {
+	if err := netlink.RouteAdd(&netlink.Route{Gw: net.IP(gateway.AsSlice())}); err != nil {
+		return fmt.Errorf("route: %w", err)
+	}
+	return nil
 }
 
 func address(link string, prefixes ...string) error {
@@ -185,9 +201,10 @@ func reuse(_, _ string, c syscall.RawConn) error {
 	}), err)
 }
 
-// listen accepts connections on the host for the time of the test.
-func (h *host) listen(t testing.TB, at netip.AddrPort) {
+// listen accepts connections on the host for the time of the test, and says who connected.
+func (h *host) listen(t testing.TB, at netip.AddrPort) (from <-chan netip.AddrPort) {
 	t.Helper()
+	remote := make(chan netip.AddrPort, 64)
 	var l net.Listener
 	h.run(t, func() (err error) {
 		l, err = (&net.ListenConfig{Control: reuse}).Listen(context.Background(), "tcp", at.String())
@@ -200,6 +217,7 @@ func (h *host) listen(t testing.TB, at netip.AddrPort) {
 			if err != nil {
 				return
 			}
+			remote <- c.RemoteAddr().(*net.TCPAddr).AddrPort()
 			go func() { // an echo, until the other end hangs up
 				defer c.Close()
 				var b [256]byte
@@ -213,6 +231,7 @@ func (h *host) listen(t testing.TB, at netip.AddrPort) {
 			}()
 		}
 	}()
+	return remote
 }
 
 // blocked is how long a connection is waited for that should not come. The kernel
@@ -227,15 +246,7 @@ func (h *host) dial(t testing.TB, from, to netip.AddrPort, admitted bool) net.Co
 	if admitted {
 		timeout = 5 * time.Second
 	}
-	var conn net.Conn
-	var err error
-	h.do(t, func() {
-		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Control: reuse, Timeout: timeout}
-		conn, err = d.Dial("tcp", to.String())
-	})
-	if conn != nil {
-		t.Cleanup(func() { hangUp(conn) })
-	}
+	conn, err := h.connect(t, from, to, timeout)
 	switch {
 	case admitted && err != nil:
 		t.Fatalf("%v -> %v is not admitted: %v", from, to, err)
@@ -243,6 +254,19 @@ func (h *host) dial(t testing.TB, from, to netip.AddrPort, admitted bool) net.Co
 		t.Errorf("%v -> %v: %v, want no answer", from, to, err)
 	}
 	return conn
+}
+
+// connect tries to connect from the host.
+func (h *host) connect(t testing.TB, from, to netip.AddrPort, timeout time.Duration) (conn net.Conn, err error) {
+	t.Helper()
+	h.do(t, func() {
+		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Control: reuse, Timeout: timeout}
+		conn, err = d.Dial("tcp", to.String())
+	})
+	if conn != nil {
+		t.Cleanup(func() { hangUp(conn) })
+	}
+	return conn, err
 }
 
 // hangUp ends a connection at once, on both sides.

@@ -53,6 +53,9 @@ func newPinholes(cfg Config, caps Caps) chain {
 	if caps.Log {
 		c.rules = append(c.rules, newMissed(cfg)...)
 	}
+	if cfg.Translates(caps) {
+		c.rules = append(c.rules, newUnannounced()...)
+	}
 	return c
 }
 

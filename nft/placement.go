@@ -47,7 +47,7 @@ func placement(conn *nftables.Conn, names []string) (before, after int, err erro
 func foreign(c *nftables.Chain) bool {
 	switch c.Table.Family {
 	case nftables.TableFamilyINet:
-		if c.Table.Name == tableName {
+		if c.Table.Name == tableName || c.Table.Name == guardName {
 			return false
 		}
 	case nftables.TableFamilyIPv4, nftables.TableFamilyIPv6:
@@ -102,15 +102,16 @@ func (t *Table) move(before, after int) (moved bool, err error) {
 	if before == t.cfg.before() && after == t.cfg.after() {
 		return false, nil
 	}
-	table := &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
-	for _, c := range baseChains(t.cfg) {
-		t.conn.DelChain(&nftables.Chain{Name: c.name, Table: table})
-	}
 	cfg := t.cfg
 	cfg.Before, cfg.After = before, after
-	t.addChains(table, baseChains(cfg))
+	for _, rs := range rulesets(cfg, t.caps) {
+		for _, c := range rs.placed {
+			t.conn.DelChain(&nftables.Chain{Name: c.name, Table: inet(rs.table)})
+		}
+		t.addChains(inet(rs.table), rs.placed)
+	}
 	if err := t.conn.Flush(); err != nil {
-		return false, fmt.Errorf("moving the chains of nft table inet %s to priorities %d and %d: %w", tableName, before, after, err)
+		return false, fmt.Errorf("moving our nft chains to priorities %d and %d: %w", before, after, err)
 	}
 	t.cfg = cfg
 	return true, nil

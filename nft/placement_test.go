@@ -61,7 +61,10 @@ func TestFollow(t *testing.T) {
 		load(t, operator)
 		table := install(t, cfg, caps)
 		commit(t, table, opened(active4))
-		text := timeless(nft(t, "list", "table", "inet", "ftpalg"))
+		list := func() string {
+			return timeless(nft(t, "list", "table", "inet", "ftpalg") + nft(t, "list", "table", "inet", guardName))
+		}
+		text := list()
 		generation := func() uint32 {
 			t.Helper()
 			g, err := table.Generation()
@@ -87,11 +90,24 @@ func TestFollow(t *testing.T) {
 		follow(false)
 		same := func(before, after int) {
 			t.Helper()
-			if got := timeless(nft(t, "list", "table", "inet", "ftpalg")); got != text {
+			if got := list(); got != text {
 				t.Errorf("there is\n%s\nand not\n%s", got, text)
 			}
 			for name, p := range priorities(t) {
-				if want := map[bool]int{true: before, false: after}[strings.HasPrefix(name, "pinholes_")]; p != want {
+				want := after
+				switch name, _, _ := strings.Cut(name, "_"); name {
+				case "pinholes":
+					want = before
+				case "guard":
+					want = after + 1
+				case "guardagain":
+					want = after + 2
+				case "outside":
+					want = -10
+				case "translate":
+					want = p // beside NAT, not filter
+				}
+				if p != want {
 					t.Errorf("chain %s has priority %d, want %d", name, p, want)
 				}
 			}
@@ -127,7 +143,7 @@ func priorities(t *testing.T) map[string]int {
 	}
 	all := make(map[string]int)
 	for _, c := range chains {
-		if c.Table.Name == tableName && c.Priority != nil {
+		if (c.Table.Name == tableName || c.Table.Name == guardName) && c.Priority != nil {
 			all[c.Name] = int(*c.Priority)
 		}
 	}

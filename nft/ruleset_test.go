@@ -76,6 +76,7 @@ func TestTextIsWhatIsInstalled(t *testing.T) {
 				inNamespace(t)
 				text := flags.ReplaceAllString(Text(cfg, caps), "")
 				if !caps.Queue {
+					text = strings.ReplaceAll(text, queueFrom(cfg.GuardQueue(), cfg.Workers, false, caps).text, "counter")
 					text = strings.ReplaceAll(text, queue(cfg, caps).text, "counter")
 				}
 				load(t, text)
@@ -94,7 +95,7 @@ func TestTextIsWhatIsInstalled(t *testing.T) {
 var (
 	flags    = regexp.MustCompile(`(?m)^\tflags .*\n\n?`)
 	counter  = regexp.MustCompile(`counter packets \d+ bytes \d+`)
-	handles  = regexp.MustCompile(`(?m)^(inet ftpalg \w+)[ \d]+$`)
+	handles  = regexp.MustCompile(`(?m)^(inet ftpalg\w* \w+)[ \d]+$`)
 	diverted = regexp.MustCompile(`\[ (target name NFQUEUE rev 3|counter pkts 0 bytes 0|queue num .*) \]`)
 )
 
@@ -102,7 +103,10 @@ var (
 // this kernel diverts.
 func normal(cfg Config, listing string) string {
 	listing = flags.ReplaceAllString(listing, "")
-	return counter.ReplaceAllString(listing, queue(cfg, Caps{}).text)
+	for _, q := range []string{queueFrom(cfg.GuardQueue(), cfg.Workers, false, Caps{}).text, queue(cfg, Caps{}).text} {
+		listing = strings.ReplaceAll(listing, q, "diverted")
+	}
+	return counter.ReplaceAllString(listing, "diverted")
 }
 
 // code returns the instructions of all rules.
@@ -114,7 +118,7 @@ func code(t *testing.T) string {
 
 // The text of the defaults, for its reader.
 func TestTextGolden(t *testing.T) {
-	got := Text(defaults(), Caps{Owner: true, InnerHeader: true, Log: true, Count: true})
+	got := Text(defaults(), Caps{Owner: true, InnerHeader: true, Log: true, NAT: true, Count: true})
 	file := filepath.Join("testdata", "rules.txt")
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -177,7 +181,8 @@ func TestConfigCheck(t *testing.T) {
 		"no hook":          func(c *Config) { c.Hooks = nil },
 		"unknown hook":     func(c *Config) { c.Hooks = []string{"prerouting"} },
 		"no queue":         func(c *Config) { c.Workers = 0 },
-		"queue above":      func(c *Config) { c.Queue, c.Workers = 65535, 2 },
+		"queue above":      func(c *Config) { c.Queue, c.Workers, c.Hooks = 65535, 2, []string{"input"} },
+		"guard above":      func(c *Config) { c.Queue, c.Workers = 65533, 2 },
 		"label above":      func(c *Config) { c.Tag.Label = 127 }, // there is no next one
 		"no mark":          func(c *Config) { c.Tag.Mark = 0 },
 		"mark of two bits": func(c *Config) { c.Tag.Mark = 0x300 },
@@ -192,8 +197,13 @@ func TestConfigCheck(t *testing.T) {
 		}
 	}
 	cfg := defaults()
-	cfg.Queue, cfg.Workers = 65535, 1
-	if err := cfg.check(); err != nil {
-		t.Errorf("the last queue: %v", err)
+	for _, last := range []struct {
+		queue uint16
+		hook  string
+	}{{65535, "input"}, {65534, "forward"}} {
+		cfg.Queue, cfg.Workers, cfg.Hooks = last.queue, 1, []string{last.hook}
+		if err := cfg.check(); err != nil {
+			t.Errorf("the last queue of %s: %v", last.hook, err)
+		}
 	}
 }

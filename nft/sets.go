@@ -23,6 +23,12 @@ const (
 	setFTPS      = "ftps"      // client . server, after AUTH
 	setCounted   = "counted"   // clients, with their connections that were admitted so
 	setFull      = "full"      // clients that were told to have too many, with how often
+
+	// Of pinholes that are addressed to another address, or come from another.
+	mapDNAT       = "dnat"       // source . destination . port, as announced : those of the end that listens
+	mapSNAT       = "snat"       // source . destination . port, of the ends : the address that it comes from
+	setOutside    = "outside"    // source . destination . port, as announced
+	setTranslated = "translated" // source . destination . port, of the ends; longer than the map has it
 )
 
 // How long elements stay that bring no time-out of their own.
@@ -31,16 +37,19 @@ const (
 	serverFor   = time.Hour        // without a reply of the server
 	admittedFor = 30 * time.Second // the kernel repeats a SYN after 1, 3, 7 and 15 s
 	toldFor     = time.Minute      // without anything to tell
+	lingersFor  = 2 * time.Second  // what a packet may need from prerouting to our chain
 )
 
 // set is a set of elements, most of them timed.
 type set struct {
 	name    string
 	key     key
-	timeout time.Duration // of elements that bring none
-	untimed bool          // an element is there while its connections are
-	admits  bool          // an element lets packets in
-	both    bool          // it is for active and for passive mode, which have sets of their own else
+	value   func(family) key // of a map: the fields that it has
+	data    key              // the same, of one family
+	timeout time.Duration    // of elements that bring none
+	untimed bool             // an element is there while its connections are
+	admits  bool             // an element lets packets in
+	both    bool             // it is for active and for passive mode, which have sets of their own else
 }
 
 // size returns the most elements of the set.
@@ -114,16 +123,27 @@ func (s rangeSet) keyOf(f family) key {
 	return f.anyPort()
 }
 
+// ofFamilies returns the set, or map, of each family.
+func (s set) ofFamilies(k func(family) key) []set {
+	var sets []set
+	for _, f := range families {
+		of := s
+		of.name, of.key = s.name+f.suffix, k(f)
+		if s.value != nil {
+			of.data = s.value(f)
+		}
+		sets = append(sets, of)
+	}
+	return sets
+}
+
+// newReleased returns the sets of released connections, which both tables have.
+func newReleased() []set { return set{name: setReleased, timeout: releasedFor}.ofFamilies(family.ends) }
+
 // newSets returns the sets that the configuration needs.
 func newSets(cfg Config, caps Caps) []set {
 	var sets []set
-	add := func(s set, k func(family) key) {
-		base := s.name
-		for _, f := range families {
-			s.name, s.key = base+f.suffix, k(f)
-			sets = append(sets, s)
-		}
-	}
+	add := func(s set, k func(family) key) { sets = append(sets, s.ofFamilies(k)...) }
 	for _, s := range distinct(activeSets(cfg)) {
 		add(set{name: s.name, admits: true}, s.keyOf)
 	}
@@ -141,7 +161,13 @@ func newSets(cfg Config, caps Caps) []set {
 			add(set{name: setFull, timeout: toldFor}, family.customer)
 		}
 	}
-	add(set{name: setReleased, timeout: releasedFor}, family.ends)
+	sets = append(sets, newReleased()...)
+	if cfg.Translates(caps) {
+		add(set{name: mapDNAT, admits: true, both: true, value: family.dest}, family.anyPort)
+		add(set{name: mapSNAT, admits: true, both: true, value: family.source}, family.anyPort)
+		add(set{name: setOutside, admits: true, both: true}, family.anyPort)
+		add(set{name: setTranslated, both: true}, family.anyPort)
+	}
 	if caps.InnerHeader { // otherwise all acknowledgements are diverted
 		add(set{name: setWatched}, family.ends)
 	}

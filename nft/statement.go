@@ -78,6 +78,16 @@ func ctState(text string, states uint32) statement {
 	}}
 }
 
+// ctStatus is `ct status A,B`, true of a packet whose flow has any of the bits (IPS_SRC_NAT
+// and so on of linux/netfilter/nf_conntrack_common.h).
+func ctStatus(text string, bits uint32) statement {
+	return statement{text: text, exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATUS, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(bits), Xor: native(0)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: native(0)},
+	}}
+}
+
 // ctDirection is `ct direction D`: IP_CT_DIR_ORIGINAL, 0, or IP_CT_DIR_REPLY, 1. It is
 // never true of a packet without a flow.
 func ctDirection(text string, number byte) statement {
@@ -98,15 +108,23 @@ func tcpFlags(text string, mask byte, op expr.CmpOp, value byte) statement {
 
 var (
 	// The other two flags are of congestion control (RFC 3168, 6.1.1): a SYN may have them.
-	isSYN    = tcpFlags("tcp flags & (fin|syn|rst|ack) == syn", fin|syn|rst|ack, expr.CmpOpEq, syn)
-	isSYNACK = tcpFlags("tcp flags & (syn|ack) == (syn|ack)", syn|ack, expr.CmpOpEq, syn|ack)
-	isEnd    = tcpFlags("tcp flags & (fin|rst|urg) != 0", fin|rst|urg, expr.CmpOpNeq, 0)
+	isSYN     = tcpFlags("tcp flags & (fin|syn|rst|ack) == syn", fin|syn|rst|ack, expr.CmpOpEq, syn)
+	isSYNACK  = tcpFlags("tcp flags & (syn|ack) == (syn|ack)", syn|ack, expr.CmpOpEq, syn|ack)
+	isReset   = tcpFlags("tcp flags & rst != 0", rst, expr.CmpOpNeq, 0)
+	isNoReset = tcpFlags("tcp flags & rst == 0", rst, expr.CmpOpEq, 0)
+	isLast    = tcpFlags("tcp flags & (fin|urg) != 0", fin|urg, expr.CmpOpNeq, 0)
+	isEnd     = tcpFlags("tcp flags & (fin|rst|urg) != 0", fin|rst|urg, expr.CmpOpNeq, 0)
 
 	// A flow is new until it was answered: so is a retransmitted SYN. A packet without a
 	// flow is not.
 	isNew         = ctState("ct state new", expr.CtStateBitNEW)
 	isEstablished = ctState("ct state established", expr.CtStateBitESTABLISHED)
-	noFlow        = ctState("ct state invalid,untracked", expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED)
+	// Source NAT of a flow is decided when its first packet leaves, destination NAT when it
+	// comes in.
+	isTranslated = ctStatus("ct status snat,dnat", ipsSrcNAT|ipsDstNAT)
+	isForwarded  = ctStatus("ct status dnat", ipsDstNAT)
+
+	noFlow = ctState("ct state invalid,untracked", expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED)
 
 	// The end that opened a connection is its client, whichever port it came from: one
 	// that comes from port 21 is no server's.
@@ -122,6 +140,12 @@ var (
 
 	accept = statement{text: "accept", exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}}
 	drop   = statement{text: "drop", exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}}
+)
+
+// The bits of a flow's status.
+const (
+	ipsSrcNAT = 1 << 4
+	ipsDstNAT = 1 << 5
 )
 
 // limit is true so often, for each element of its own.
@@ -155,25 +179,30 @@ func gotoChain(name string) statement {
 	return statement{text: "goto " + name, exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: name}}}
 }
 
-// queue diverts the packet to one of the queues, both directions of a flow to the
-// same: the kernel hashes the address pair symmetrically (nfqueue_hash).
+// queue diverts the packet to one of the queues.
 func queue(cfg Config, caps Caps) statement {
+	return queueFrom(cfg.Queue, cfg.Workers, cfg.Bypass, caps)
+}
+
+// queueFrom diverts the packet to one of so many queues, both directions of a flow to the
+// same: the kernel hashes the address pair symmetrically (nfqueue_hash).
+func queueFrom(first uint16, queues int, bypass bool, caps Caps) statement {
 	var flags string
 	var flag uint16
-	if cfg.Bypass {
+	if bypass {
 		flags, flag = "flags bypass ", unix.NFT_QUEUE_FLAG_BYPASS
 	}
-	s := statement{text: fmt.Sprintf("queue %sto %d", flags, cfg.Queue)}
-	if cfg.Workers > 1 {
-		s.text += fmt.Sprintf("-%d", int(cfg.Queue)+cfg.Workers-1)
+	s := statement{text: fmt.Sprintf("queue %sto %d", flags, first)}
+	if queues > 1 {
+		s.text += fmt.Sprintf("-%d", int(first)+queues-1)
 	}
 	if caps.Queue {
-		s.exprs = []expr.Any{&expr.Queue{Num: cfg.Queue, Total: uint16(cfg.Workers), Flag: expr.QueueFlag(flag)}}
+		s.exprs = []expr.Any{&expr.Queue{Num: first, Total: uint16(queues), Flag: expr.QueueFlag(flag)}}
 		return s
 	}
 	// struct xt_NFQ_info_v3: queuenum, queues_total and flags, padded to 8 bytes.
 	var info xt.Unknown
-	for _, v := range []uint16{cfg.Queue, uint16(cfg.Workers), flag, 0} {
+	for _, v := range []uint16{first, uint16(queues), flag, 0} {
 		info = binary.NativeEndian.AppendUint16(info, v)
 	}
 	s.exprs = []expr.Any{&expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info}}

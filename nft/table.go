@@ -13,11 +13,12 @@ import (
 
 var errClosed = fmt.Errorf("nft table inet %s: %w", tableName, net.ErrClosed)
 
-// Table is the installed table. It is safe for concurrent use: all calls share the one
+// Table is the installed table, and the guard beside it (see Config.Translates). It is safe for concurrent use: all calls share the one
 // socket that owns the table, one at a time.
 type Table struct {
 	caps         Caps
 	active, ftps []rangeSet // where elements go, by ports
+	translates   bool
 
 	mu   sync.Mutex
 	cfg  Config
@@ -42,7 +43,7 @@ func Install(cfg Config, caps Caps) (*Table, error) {
 		return nil, fmt.Errorf("nft table inet %s: %w", tableName, ErrNoCount)
 	}
 	t := &Table{
-		caps: caps, active: activeSets(cfg), ftps: ftpsSets(cfg),
+		caps: caps, active: activeSets(cfg), ftps: ftpsSets(cfg), translates: cfg.Translates(caps),
 		cfg: cfg, in: make([]byte, maxReply), seq: 1,
 	}
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(t.socket))
@@ -107,20 +108,11 @@ func unpolled(fd int) error {
 
 // install replaces the table. It is called with mu held, or before t is shared.
 func (t *Table) install() error {
-	rs := newRuleset(t.cfg, t.caps)
-	table := &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
-	if t.caps.Destroy {
-		t.conn.DestroyTable(table)
-	} else {
-		t.conn.AddTable(table)
-		t.conn.DelTable(table)
+	for _, rs := range rulesets(t.cfg, t.caps) {
+		if err := t.replace(rs); err != nil {
+			return err
+		}
 	}
-	table.Flags = tableFlags(t.cfg, t.caps)
-	t.conn.AddTable(table)
-	if err := t.addSets(table, rs.sets); err != nil {
-		return fmt.Errorf("designing nft table inet %s: %w", tableName, err)
-	}
-	t.addChains(table, rs.chains)
 	switch err := t.conn.Flush(); {
 	case err == nil:
 		return nil
@@ -133,15 +125,41 @@ func (t *Table) install() error {
 	}
 }
 
+// replace puts a new table in place of what there may be, when the transaction is sent.
+func (t *Table) replace(rs ruleset) error {
+	t.destroy(rs.table)
+	table := inet(rs.table)
+	table.Flags = rs.flags
+	t.conn.AddTable(table)
+	if err := t.addSets(table, rs.sets); err != nil {
+		return fmt.Errorf("designing nft table inet %s: %w", rs.table, err)
+	}
+	t.addChains(table, rs.all())
+	return nil
+}
+
+// destroy takes a table away that may not be there.
+func (t *Table) destroy(name string) {
+	if t.caps.Destroy {
+		t.conn.DestroyTable(inet(name))
+		return
+	}
+	t.conn.AddTable(inet(name))
+	t.conn.DelTable(inet(name))
+}
+
+func inet(name string) *nftables.Table {
+	return &nftables.Table{Name: name, Family: nftables.TableFamilyINet}
+}
+
 // addChains adds all chains first, as rules name them.
 func (t *Table) addChains(table *nftables.Table, all []chain) {
 	chains := make([]*nftables.Chain, len(all))
 	for i, c := range all {
 		chains[i] = &nftables.Chain{Name: c.name, Table: table}
 		if c.hook != "" {
-			chains[i].Type = nftables.ChainTypeFilter
-			chains[i].Hooknum = hooks[c.hook]
-			chains[i].Priority = nftables.ChainPriorityRef(nftables.ChainPriority(c.priority))
+			chains[i].Type, chains[i].Priority = c.place()
+			chains[i].Hooknum = places[c.hook]
 			policy := nftables.ChainPolicyAccept
 			chains[i].Policy = &policy
 		}
@@ -164,10 +182,14 @@ func (t *Table) addSets(table *nftables.Table, sets []set) error {
 		return err
 	}
 	for _, s := range sets {
-		if err := t.conn.AddSet(&nftables.Set{
+		add := &nftables.Set{
 			Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: len(s.key) > 1,
 			Dynamic: true, HasTimeout: !s.untimed, Timeout: s.timeout, Size: s.size(t.cfg),
-		}, nil); err != nil {
+		}
+		if s.data != nil {
+			add.IsMap, add.DataType = true, s.data.typ()
+		}
+		if err := t.conn.AddSet(add, nil); err != nil {
 			return err
 		}
 	}
@@ -180,37 +202,59 @@ func (t *Table) owned() bool {
 	return err == nil && table.Flags&nftables.TableFlagOwner != 0
 }
 
-// Restore puts the table back if another process took it away, without the pinholes
-// it had, and reports whether it did. That can happen to a table that is not owned,
-// as the reload of a firewall often begins with `flush ruleset`.
+// Restore puts back what another process took away, the table without the pinholes it had,
+// and reports whether it did. That can happen to a table that is not owned, which the guard
+// never is, as the reload of a firewall often begins with `flush ruleset`.
 func (t *Table) Restore() (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.conn == nil {
 		return false, errClosed
 	}
-	_, err := t.conn.ListTableOfFamily(tableName, nftables.TableFamilyINet)
-	switch {
-	case err == nil:
-		return false, nil
-	case !errors.Is(err, unix.ENOENT):
-		return false, fmt.Errorf("looking for nft table inet %s: %w", tableName, err)
+	for i, rs := range rulesets(t.cfg, t.caps) {
+		_, err := t.conn.ListTableOfFamily(rs.table, nftables.TableFamilyINet)
+		switch {
+		case err == nil:
+			continue
+		case !errors.Is(err, unix.ENOENT):
+			return false, fmt.Errorf("looking for nft table inet %s: %w", rs.table, err)
+		case i == 0:
+			err = t.install()
+			return err == nil, err
+		}
+		if err = t.replace(rs); err == nil {
+			err = t.conn.Flush()
+		}
+		if err != nil {
+			return false, fmt.Errorf("restoring nft table inet %s: %w", rs.table, err)
+		}
+		return true, nil
 	}
-	err = t.install()
-	return err == nil, err
+	return false, nil
 }
 
-// Close takes the table away. With Config.Bypass false the table stays, so that
-// control packets are dropped while no one listens, but for connections that were
+// Close takes the table away, and the guard. With Config.Bypass false the table stays, so
+// that control packets are dropped while no one listens, but for connections that were
 // released; its pinholes are closed. To be rid of it: `nft delete table inet ftpalg`.
 // A second Close does nothing.
-func (t *Table) Close() error {
+func (t *Table) Close() error { return t.close(false) }
+
+// CloseGuarded is Close, but the guard stays: what control connections that are followed
+// through a translation say is dropped while no one listens. It is for when there are such.
+func (t *Table) CloseGuarded() error { return t.close(true) }
+
+func (t *Table) close(guarded bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.conn == nil {
 		return nil
 	}
-	table := &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+	var errs []error
+	if !guarded && t.translates {
+		t.destroy(guardName)
+		errs = append(errs, t.conn.Flush())
+	}
+	table := inet(tableName)
 	if t.cfg.Bypass {
 		t.conn.DelTable(table)
 	} else {
@@ -224,7 +268,7 @@ func (t *Table) Close() error {
 	if errors.Is(err, unix.ENOENT) {
 		err = nil // someone else did it
 	}
-	if err := errors.Join(err, t.conn.CloseLasting()); err != nil {
+	if err := errors.Join(append(errs, err, t.conn.CloseLasting())...); err != nil {
 		return fmt.Errorf("leaving nft table inet %s: %w", tableName, err)
 	}
 	t.conn = nil

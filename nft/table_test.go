@@ -19,7 +19,10 @@ func tables(t *testing.T) string {
 	return strings.TrimSpace(nft(t, "list", "tables"))
 }
 
-const ours = "table inet ftpalg"
+const (
+	ours   = "table inet ftpalg"
+	guards = "table inet ftpalg_translated"
+)
 
 // needs skips the test on a kernel that lacks something.
 func needs(t *testing.T, has bool, what string) {
@@ -48,7 +51,7 @@ func TestOwnedTable(t *testing.T) {
 	}
 }
 
-// Without its process an owned table is gone, whatever ended the process.
+// Without its process an owned table is gone, whatever ended the process. The guard stays.
 func TestOwnerDies(t *testing.T) {
 	inNamespace(t)
 	caps := probe(t)
@@ -57,8 +60,8 @@ func TestOwnerDies(t *testing.T) {
 	if err := table.conn.CloseLasting(); err != nil { // as the kernel does at the end of a process
 		t.Fatal(err)
 	}
-	if got := tables(t); got != "" {
-		t.Errorf("there is still %q", got)
+	if got := tables(t); got != guards {
+		t.Errorf("there is %q, want %q", got, guards)
 	}
 }
 
@@ -123,7 +126,7 @@ func TestDropOnAbsence(t *testing.T) {
 		ops := []alg.Op{opened(active4), opened(active6), opened(passive4), opened(passive6)}
 		want := normal(cfg, listing(t, cfg))
 		commit(t, table, ops...)
-		if err := table.Close(); err != nil {
+		if err := table.CloseGuarded(); err != nil {
 			t.Fatal(err)
 		}
 		if got := normal(cfg, listing(t, cfg)); got != want {
@@ -139,7 +142,7 @@ func TestDropOnAbsence(t *testing.T) {
 		if err := table.conn.CloseLasting(); err != nil { // the process is killed
 			t.Fatal(err)
 		}
-		if got := tables(t); got != ours {
+		if got := tables(t); got != ours+"\n"+guards {
 			t.Errorf("after the process was killed there is %q", got)
 		}
 		cfg.Bypass = true
@@ -152,6 +155,56 @@ func TestDropOnAbsence(t *testing.T) {
 			t.Errorf("there is still %q", got)
 		}
 	})
+}
+
+// The guard stays if it is to, and otherwise not; the next start takes it over.
+func TestCloseGuarded(t *testing.T) {
+	everyKernel(t, func(t *testing.T, caps Caps) {
+		for _, guarded := range []bool{true, false, true} {
+			table := install(t, defaults(), caps)
+			shut, want := table.Close, ""
+			if guarded {
+				shut, want = table.CloseGuarded, guards
+			}
+			if err := shut(); err != nil {
+				t.Fatal(err)
+			}
+			if got := tables(t); got != want {
+				t.Errorf("guarded=%v: there is %q, want %q", guarded, got, want)
+			}
+		}
+		// Someone else was faster.
+		table := install(t, defaults(), caps)
+		nft(t, "delete", "table", "inet", guardName)
+		if err := table.Close(); err != nil || tables(t) != "" {
+			t.Errorf("without a guard: %v, and there is %q", err, tables(t))
+		}
+	})
+}
+
+// A kernel that cannot translate, and a single host, have no use for a guard.
+func TestNoGuard(t *testing.T) {
+	for name, change := range map[string]func(*Config, *Caps){
+		"no NAT":      func(_ *Config, c *Caps) { c.NAT = false },
+		"single host": func(c *Config, _ *Caps) { c.Hooks = []string{"input", "output"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inNamespace(t)
+			cfg, caps := defaults(), probe(t)
+			change(&cfg, &caps)
+			table := install(t, cfg, caps)
+			if got := tables(t); got != ours {
+				t.Errorf("there is %q", got)
+			}
+			commit(t, table, opened(active4), alg.Op{Kind: alg.OpRelease, Flow: control4})
+			if err := table.Commit([]alg.Op{opened(masked4)}); !errors.Is(err, unix.EINVAL) {
+				t.Errorf("opening a translated pinhole: %v, want EINVAL", err)
+			}
+			if restored, err := table.Restore(); restored || err != nil {
+				t.Errorf("Restore = %v, %v", restored, err)
+			}
+		})
+	}
 }
 
 // A table that is not owned can be taken away, and is put back.

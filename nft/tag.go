@@ -25,6 +25,15 @@ type Tag struct {
 	Mark  uint32 // one bit of the packet mark
 }
 
+// Followed returns the label of control connections that are followed since their SYN: the
+// second one after Label, or, as 126 has no such, the one before it.
+func (t Tag) Followed() uint8 {
+	if t.Label+2 < labelLen*8 {
+		return t.Label + 2
+	}
+	return t.Label - 1
+}
+
 // String returns the tag as an nft match:
 // "ct label 126 meta mark & 0x01000000 == 0x01000000".
 func (t Tag) String() string { return rule{t.labelled(), t.marked()}.text() }
@@ -44,19 +53,24 @@ func (t Tag) check() error {
 }
 
 // labelled is true of packets whose flow bears the label.
-func (t Tag) labelled() statement {
-	return statement{text: fmt.Sprintf("ct label %d", t.Label), exprs: []expr.Any{
+func (t Tag) labelled() statement { return hasLabel(t.Label) }
+
+// label puts the label on the flow.
+func (t Tag) label() statement { return setLabel(t.Label) }
+
+func hasLabel(label uint8) statement {
+	return statement{text: fmt.Sprintf("ct label %d", label), exprs: []expr.Any{
 		&expr.Ct{Key: expr.CtKeyLABELS, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: labelLen, Mask: t.labels(), Xor: make([]byte, labelLen)},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: labelLen, Mask: labels(label), Xor: make([]byte, labelLen)},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, labelLen)},
 	}}
 }
 
-// label puts the label on the flow, and leaves its others alone (nf_connlabels_replace
-// takes the value for its mask).
-func (t Tag) label() statement {
-	return statement{text: fmt.Sprintf("ct label set %d", t.Label), exprs: []expr.Any{
-		&expr.Immediate{Register: 1, Data: t.labels()},
+// setLabel leaves the flow's other labels alone (nf_connlabels_replace takes the value for
+// its mask).
+func setLabel(label uint8) statement {
+	return statement{text: fmt.Sprintf("ct label set %d", label), exprs: []expr.Any{
+		&expr.Immediate{Register: 1, Data: labels(label)},
 		&expr.Ct{Key: expr.CtKeyLABELS, SourceRegister: true, Register: 1},
 	}}
 }
@@ -97,10 +111,10 @@ func (t Tag) bits(text string, xor uint32) statement {
 	}}
 }
 
-// labels returns the label bit as the kernel keeps it: a bitmap of machine words.
-func (t Tag) labels() []byte {
+// labels returns a label as the kernel keeps it: a bitmap of machine words.
+func labels(label uint8) []byte {
 	b := make([]byte, labelLen)
-	binary.NativeEndian.PutUint64(b[t.Label/64*8:], 1<<(t.Label%64))
+	binary.NativeEndian.PutUint64(b[label/64*8:], 1<<(label%64))
 	return b
 }
 

@@ -15,31 +15,49 @@ import (
 func Text(cfg Config, caps Caps) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {", tableName)
-	if flags := tableFlags(cfg, caps); flags != 0 {
-		line("\tflags %s", flagNames(flags))
-	}
-	line("\tset %s {\n\t\ttype inet_service\n\t\telements = { %s }\n\t}", setPorts, join(cfg.ports()))
-	rs := newRuleset(cfg, caps)
-	for _, s := range rs.sets {
-		line("\n\tset %s {\n\t\t%s\n\t\tsize %d\n\t\tflags %s", s.name, s.key.decl(), s.size(cfg), s.flags())
-		if s.timeout != 0 {
-			line("\t\ttimeout %s", span(s.timeout))
+	for _, rs := range rulesets(cfg, caps) {
+		line("table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {", rs.table)
+		if rs.flags != 0 {
+			line("\tflags %s", flagNames(rs.flags))
 		}
-		line("\t}")
-	}
-	for _, c := range rs.chains {
-		line("\n\tchain %s {", c.name)
-		if c.hook != "" {
-			line("\t\ttype filter hook %s priority filter %s; policy accept;", c.hook, offset(c.priority))
+		line("\tset %s {\n\t\ttype inet_service\n\t\telements = { %s }\n\t}", setPorts, join(cfg.ports()))
+		for _, s := range rs.sets {
+			line("\n\t%s %s {\n\t\t%s\n\t\tsize %d\n\t\tflags %s", s.kind(), s.name, s.decl(), s.size(cfg), s.flags())
+			if s.timeout != 0 {
+				line("\t\ttimeout %s", span(s.timeout))
+			}
+			line("\t}")
 		}
-		for _, r := range c.rules {
-			line("\t\t%s", r.text())
+		for _, c := range rs.all() {
+			line("\n\tchain %s {", c.name)
+			if c.hook != "" {
+				typ, around := c.typ()
+				line("\t\ttype %s hook %s priority %s %s; policy accept;", typ, c.hook, around, offset(c.priority))
+			}
+			for _, r := range c.rules {
+				line("\t\t%s", r.text())
+			}
+			line("\t}")
 		}
-		line("\t}")
+		line("}")
 	}
-	line("}")
 	return b.String()
+}
+
+// kind returns what nft calls it.
+func (s set) kind() string {
+	if s.data != nil {
+		return "map"
+	}
+	return "set"
+}
+
+// decl declares the types in nft syntax.
+func (s set) decl() string {
+	if s.data != nil {
+		return s.key.decl() + " : " + s.data.typ().Name
+	}
+	return s.key.decl()
 }
 
 // flags returns the set's flags.

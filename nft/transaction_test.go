@@ -175,7 +175,8 @@ func TestCommitAllocates(t *testing.T) {
 	low.SourcePorts = alg.Ports{First: 1, Last: 1023}
 	cfg.SourcePorts = append(cfg.SourcePorts, low.SourcePorts)
 	table := install(t, cfg, caps)
-	ops := []alg.Op{opened(active4), opened(low), closed(passive6), admitted(range4, time.Minute), revoked(range6)}
+	needs(t, caps.NAT, "NAT in family inet")
+	ops := []alg.Op{opened(as(masked4, clientSide4)), closed(as(masked6, clientSide6)), opened(active4), opened(low), closed(passive6), admitted(range4, time.Minute), revoked(range6)}
 	if n := testing.AllocsPerRun(100, func() { commit(t, table, ops...) }); n > 0 {
 		t.Errorf("%v allocations a commit", n)
 	}
@@ -183,20 +184,22 @@ func TestCommitAllocates(t *testing.T) {
 
 func BenchmarkCommit(b *testing.B) {
 	for _, n := range []int{1, 8, 64} {
-		b.Run(fmt.Sprintf("pinholes=%d", n), func(b *testing.B) {
-			inNamespace(b)
-			table := install(b, defaults(), probe(b))
-			var open, shut []alg.Op
-			for i := range n {
-				p := active4
-				p.Dest = netip.AddrPortFrom(p.Dest.Addr(), uint16(2000+i))
-				open, shut = append(open, opened(p)), append(shut, closed(p))
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				commit(b, table, open...)
-				commit(b, table, shut...)
-			}
-		})
+		b.Run(fmt.Sprintf("pinholes=%d", n), func(b *testing.B) { benchmarkCommit(b, n, active4) })
+	}
+	b.Run("translated=1", func(b *testing.B) { benchmarkCommit(b, 1, masked4) })
+}
+
+func benchmarkCommit(b *testing.B, n int, p alg.Pinhole) {
+	inNamespace(b)
+	table := install(b, defaults(), probe(b))
+	var open, shut []alg.Op
+	for i := range n {
+		p.Dest = netip.AddrPortFrom(p.Dest.Addr(), uint16(2000+i))
+		open, shut = append(open, opened(p)), append(shut, closed(p))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		commit(b, table, open...)
+		commit(b, table, shut...)
 	}
 }

@@ -18,12 +18,13 @@ func (d Side) Other() Side { return 1 - d }
 type Connection struct {
 	Handshake Handshake
 	Streams   [2]Stream // by Side
+	MSS       [2]uint16 // the longest segment that each side takes; 0: not known
 	waiting   []Waiting
 }
 
 // Waiting is a packet that came before bytes that belong in front of it.
 type Waiting struct {
-	ID     uint32 // as its queue names it
+	ID     uint64 // as its queue names it
 	Side   Side
 	Packet []byte
 	Since  int64 // any clock
@@ -41,11 +42,26 @@ func (c *Connection) Answer(seq, ack uint32) error {
 	return nil
 }
 
+// Confirm takes the acknowledgement of a segment of the client that brings data.
+func (c *Connection) Confirm(ack uint32) error {
+	server := &c.Streams[Server]
+	return c.Handshake.Confirm(server.adj.In(ack), server.Next())
+}
+
 // TakeUp begins both streams in their middle.
 func (c *Connection) TakeUp(client, server uint32) {
 	c.Handshake = TakenUp()
 	c.Streams[Client].Start(client)
 	c.Streams[Server].Start(server)
+}
+
+// Room is how many bytes a segment of a side may have, TCP options among them, for the
+// other side to take it: 536 where that is not known (RFC 9293, section 3.7.1).
+func (c *Connection) Room(d Side) int {
+	if m := c.MSS[d.Other()]; m != 0 {
+		return int(m)
+	}
+	return 536
 }
 
 // Hold keeps a packet until what belongs before it has come.
@@ -64,8 +80,26 @@ func (c *Connection) Waiting() (packets, size int) {
 func (c *Connection) Ready() (Waiting, bool) {
 	return c.take(func(w *Waiting) bool {
 		seg, err := Parse(w.Packet)
-		return err == nil && Diff(seg.Seq, c.Streams[w.Side].Next()) <= 0
+		return err == nil && Diff(seg.Seq, c.Streams[w.Side].Next()) <= 0 && !c.Unsettled(w)
 	})
+}
+
+// Unsettled reports whether a packet waits because it is not settled yet how its bytes go
+// out.
+func (c *Connection) Unsettled(w *Waiting) bool {
+	seg, err := Parse(w.Packet)
+	s := &c.Streams[w.Side]
+	return err == nil && Diff(seg.Seq+seg.Len(), s.Next()) <= 0 && s.Reaches(seg.Seq, len(seg.Payload))
+}
+
+// Overdue returns the side of a packet that is unsettled since before then, if there is one.
+func (c *Connection) Overdue(then int64) (Side, bool) {
+	for i := range c.waiting {
+		if w := &c.waiting[i]; w.Since <= then && c.Unsettled(w) {
+			return w.Side, true
+		}
+	}
+	return 0, false
 }
 
 // Expired returns a packet that has waited since before then, if there is one, and keeps

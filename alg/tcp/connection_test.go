@@ -101,12 +101,12 @@ func TestAPacketThatWaitsInVain(t *testing.T) {
 	var c Connection
 	c.TakeUp(100, 100)
 	for id, since := range []int64{5, 6, 5} {
-		c.Hold(Waiting{ID: uint32(id), Side: Client, Packet: segmentAt(Client, 110, "x"), Since: since})
+		c.Hold(Waiting{ID: uint64(id), Side: Client, Packet: segmentAt(Client, 110, "x"), Since: since})
 	}
 	if w, ok := c.Expired(4); ok {
 		t.Errorf("%d waited since %d, not 4", w.ID, w.Since)
 	}
-	var ids []uint32
+	var ids []uint64
 	for {
 		w, ok := c.Expired(5)
 		if !ok {
@@ -114,7 +114,7 @@ func TestAPacketThatWaitsInVain(t *testing.T) {
 		}
 		ids = append(ids, w.ID)
 	}
-	if !slices.Equal(ids, []uint32{0, 2}) {
+	if !slices.Equal(ids, []uint64{0, 2}) {
 		t.Errorf("%v waited since 5", ids)
 	}
 	if !c.Streams[Client].Gone(110) || c.Streams[Server].Gone(110) {
@@ -125,10 +125,10 @@ func TestAPacketThatWaitsInVain(t *testing.T) {
 func TestWhatWaitsIsReleasedInItsOrder(t *testing.T) {
 	var c Connection
 	c.TakeUp(100, 100)
-	for id := range uint32(5) {
-		c.Hold(Waiting{ID: id, Side: Side(id % 2), Packet: segmentAt(Client, 200-id, "x")})
+	for id := range uint64(5) {
+		c.Hold(Waiting{ID: id, Side: Side(id % 2), Packet: segmentAt(Client, 200-uint32(id), "x")})
 	}
-	for id := range uint32(5) {
+	for id := range uint64(5) {
 		if w, ok := c.Release(); !ok || w.ID != id {
 			t.Errorf("%+v, %v, want %d", w, ok, id)
 		}

@@ -192,6 +192,57 @@ func (s *Segment) ClearUrgent() {
 	binary.BigEndian.PutUint16(s.packet[s.header+18:], 0)
 }
 
+// MSS returns the longest segment that the sender of a SYN takes, 0 where it does not say
+// (RFC 9293, section 3.7.1).
+func (s *Segment) MSS() uint16 {
+	const end, nothing, mss = 0, 1, 2
+	for o := s.packet[s.header+20 : len(s.packet)-len(s.Payload)]; len(o) > 0; {
+		switch {
+		case o[0] == end:
+			return 0
+		case o[0] == nothing:
+			o = o[1:]
+			continue
+		case len(o) < 2 || o[1] < 2 || int(o[1]) > len(o):
+			return 0
+		case o[0] == mss && o[1] == 4:
+			return binary.BigEndian.Uint16(o[2:])
+		}
+		o = o[o[1]:]
+	}
+	return 0
+}
+
+// Replace gives a segment other bytes, from the number at on, in a packet of its own. Where
+// they are more than the receiver takes, and more than there were, the rest is left out:
+// what is not acknowledged is sent again.
+func (s *Segment) Replace(at uint32, out []byte, mss int) {
+	headers := len(s.packet) - len(s.Payload)
+	if longest := max(mss-(headers-s.header-20), len(s.Payload)); len(out) > longest {
+		out = out[:longest]
+		s.Flags &^= FIN | PSH
+	}
+	if len(out) == 0 {
+		s.Flags &^= FIN | PSH
+	}
+	p := make([]byte, headers+len(out))
+	copy(p, s.packet[:headers])
+	copy(p[headers:], out)
+	s.Seq, s.Payload, s.packet, s.changed = at, p[headers:], p, true
+	binary.BigEndian.PutUint32(p[s.header+4:], at)
+	p[s.header+13] = s.Flags
+	if p[0]>>4 == 4 {
+		binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+		binary.BigEndian.PutUint16(p[10:], 0)
+		binary.BigEndian.PutUint16(p[10:], ^fold(sum(0, p[:int(p[0]&0xf)*4])))
+	} else {
+		binary.BigEndian.PutUint16(p[4:], uint16(len(p)-header6))
+	}
+	if s.Has(URG) { // the byte's place would be another
+		s.ClearUrgent()
+	}
+}
+
 // Changed reports whether the packet is not any more what it was parsed from.
 func (s *Segment) Changed() bool { return s.changed }
 

@@ -38,16 +38,23 @@ const (
 // the buffer of a receiver: bytes are taken once, when they pass, and only so many
 // are remembered as are needed to tell a retransmission from a rewrite.
 //
-// Arriving segments are placed by the numbers and bytes of the sender. What went out
-// instead of them is remembered beside them, so that a retransmission goes out the same.
+// Arriving segments are placed by the numbers and bytes of the sender. What goes out
+// instead of them is remembered beside them, so that a retransmission goes out the same:
+// see [Stream.Settle] and [Stream.Out]. All numbers are the sender's.
 //
 // The zero value knows no sequence numbers: call [Stream.Start] first.
 type Stream struct {
 	next     uint32 // of the byte that is read next
 	acked    uint32 // everything before has reached the receiver, as far as was seen
 	past     []byte // the bytes before next, as they arrived
-	sent     []byte // the same as they went out; nil: no byte of them was changed
+	sent     []byte // the same as they go out, but for those that are open; nil: no byte of them was changed
+	open     uint32 // the last bytes before next: how they go out is not settled
 	finished bool   // FIN has come
+
+	adj    Adjustment // in force
+	wanted Adjustment // has to be in force before what is settled goes out
+	last   uint32     // the end of the line that made adj
+	edited uint32     // and of the last one that made wanted
 
 	// What says that bytes went by unseen, beyond next.
 	claimed uint32 // up to here the receiver says it has bytes; 0: it does not
@@ -56,7 +63,9 @@ type Stream struct {
 }
 
 // Start begins the stream, anew if need be, at a sequence number.
-func (s *Stream) Start(seq uint32) { *s = Stream{next: seq, acked: seq} }
+func (s *Stream) Start(seq uint32) {
+	*s = Stream{next: seq, acked: seq, last: seq, edited: seq}
+}
 
 // Next returns the sequence number of the byte that is read next.
 func (s *Stream) Next() uint32 { return s.next }
@@ -110,7 +119,7 @@ func (s *Stream) same(at int, b []byte) bool {
 		b, i = b[-i:], 0
 	}
 	past := s.past[i : i+len(b)]
-	if s.sent == nil || bytes.Equal(past, b) {
+	if len(s.sent) != len(s.past) || bytes.Equal(past, b) {
 		return bytes.Equal(past, b)
 	}
 	// On one host a packet may pass twice: the second time as it went out the first.
@@ -136,26 +145,15 @@ func (s *Stream) forgot(seq, end uint32) bool {
 	return Diff(end, seq) > 0
 }
 
-// Take notes that bytes passed: those that Place returned, and those that went out in
-// their place, nil where they are the same. All that the receiver has not acknowledged is
-// remembered, so the caller bounds what is taken. A FIN takes a number as a byte does: see
-// [Stream.Finish].
-func (s *Stream) Take(in, out []byte) {
+// Take notes that bytes arrived: those that Place returned. How they go out is still to be
+// settled. All that the receiver has not acknowledged is remembered, so the caller bounds
+// what is taken. A FIN takes a number as a byte does: see [Stream.Finish].
+func (s *Stream) Take(in []byte) {
 	s.forget(len(s.past) - max(s.Unacked(), keep))
 	s.next += uint32(len(in))
+	s.open += uint32(len(in))
 	s.expired, s.claimed = 0, 0
-	if out == nil {
-		out = in
-	} else if s.sent == nil {
-		s.sent = bytes.Clone(s.past)
-		if s.sent == nil {
-			s.sent = []byte{}
-		}
-	}
 	s.past = grow(s.past, in)
-	if s.sent != nil {
-		s.sent = grow(s.sent, out)
-	}
 }
 
 // grow appends. Short memories grow to the byte: a hundred thousand idle connections
@@ -170,21 +168,22 @@ func grow(b, more []byte) []byte {
 
 // Finish notes the sender's FIN.
 func (s *Stream) Finish() {
-	s.Take([]byte{0}, nil)
+	s.Take([]byte{0})
+	s.Settle(int(s.open), nil)
 	s.finished = true
 }
 
 // Skip moves to another number, over bytes that passed unseen. Nothing before it is
 // remembered, or asked about again.
 func (s *Stream) Skip(to uint32) {
-	*s = Stream{next: to, acked: to, finished: s.finished}
+	*s = Stream{next: to, acked: to, finished: s.finished, adj: s.adj, wanted: s.adj, last: to, edited: to}
 }
 
-// Ack notes that the receiver says it has everything before seq. It may have bytes that
+// Ack notes that the receiver says, in its own numbers, what it has. It may have bytes that
 // were never seen here: with a queue that passes what it cannot hold, packets go by. Or it
 // lies: see [Stream.Gone]. It reports whether it says so for the first time.
-func (s *Stream) Ack(seq uint32) (beyond bool) {
-	switch {
+func (s *Stream) Ack(ack uint32) (beyond bool) {
+	switch seq := s.adj.In(ack); {
 	case Diff(seq, s.next) > 0:
 		if s.Near(seq) && !s.finished {
 			beyond = s.claimed == 0
@@ -215,7 +214,11 @@ func (s *Stream) Expire(seq uint32) {
 
 // Forget gives back all memory of what passed. What the receiver has not acknowledged is
 // Forgotten when it comes again.
-func (s *Stream) Forget() { s.past, s.sent = nil, nil }
+func (s *Stream) Forget() {
+	if s.open == 0 && s.Settled() {
+		s.past, s.sent = nil, nil
+	}
+}
 
 // Trim gives back memory of bytes that the receiver has, but for the few that are always
 // remembered.
@@ -233,38 +236,21 @@ func (s *Stream) forget(n int) {
 	if n = min(n, len(s.past)); n <= 0 {
 		return
 	}
-	s.past = s.past[:copy(s.past, s.past[n:])]
+	first := s.first()
+	if s.shrunk(first + uint32(n)) {
+		n = max(int(Diff(s.adj.Pos, first)), 0)
+	}
 	if s.sent != nil {
-		s.sent = s.sent[:copy(s.sent, s.sent[n:])]
-		if bytes.Equal(s.sent, s.past) {
-			s.sent = nil
-		}
+		s.sent = s.sent[:copy(s.sent, s.sent[s.adj.Out(first+uint32(n))-s.adj.Out(first):])]
+	}
+	s.past = s.past[:copy(s.past, s.past[n:])]
+	if s.sent != nil && bytes.Equal(s.sent, s.past[:len(s.past)-int(s.open)]) {
+		s.sent = nil
 	}
 }
 
-// Restore changes a segment's bytes as they were changed when they first passed, and
-// reports whether it changed any. b begins at seq and is written to.
-func (s *Stream) Restore(seq uint32, b []byte) bool {
-	if s.sent == nil {
-		return false
-	}
-	i := len(s.sent) + int(Diff(seq, s.next))
-	if i < 0 {
-		if -i >= len(b) {
-			return false
-		}
-		b, i = b[-i:], 0
-	}
-	if i >= len(s.sent) {
-		return false
-	}
-	sent := s.sent[i:min(i+len(b), len(s.sent))]
-	if bytes.Equal(b[:len(sent)], sent) {
-		return false
-	}
-	copy(b, sent)
-	return true
-}
+// first is the number of the first byte that is remembered.
+func (s *Stream) first() uint32 { return s.next - uint32(len(s.past)) }
 
 // At returns the byte that arrived at seq, if it is remembered.
 func (s *Stream) At(seq uint32) (byte, bool) {
@@ -276,16 +262,20 @@ func (s *Stream) At(seq uint32) (byte, bool) {
 }
 
 // AppendBinary appends the stream as bytes, for UnmarshalBinary: its numbers, and what
-// the receiver may not have. It never fails.
+// the receiver may not have. Nothing of it is open. It never fails.
 func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, s.next)
 	b = binary.BigEndian.AppendUint32(b, s.acked)
 	b = append(b, 0)
 	if s.finished {
-		b[len(b)-1] = 1
+		b[len(b)-1] |= 1
 	}
-	n := uint32(len(s.past))
-	b = binary.BigEndian.AppendUint32(b, n)
+	if s.sent != nil {
+		b[len(b)-1] |= 2
+	}
+	for _, n := range []uint32{s.adj.Pos, uint32(s.adj.Before), uint32(s.adj.After), s.last, uint32(len(s.past))} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
 	b = append(b, s.past...)
 	return append(b, s.sent...), nil
 }
@@ -293,22 +283,32 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary reads what AppendBinary wrote. Its error is [ErrEncoding]; the stream is
 // not changed then.
 func (s *Stream) UnmarshalBinary(b []byte) error {
-	const head = 13
-	if len(b) < head || b[8] > 1 {
+	const head = 29
+	if len(b) < head || b[8] > 3 {
 		return ErrEncoding
 	}
-	n := uint64(binary.BigEndian.Uint32(b[9:]))
-	past := b[head:]
-	if uint64(len(past)) != n && uint64(len(past)) != 2*n {
+	word := func(at int) uint32 { return binary.BigEndian.Uint32(b[at:]) }
+	adj := Adjustment{Pos: word(9), Before: int32(word(13)), After: int32(word(17))}
+	n := uint64(word(25))
+	if uint64(len(b)-head) < n {
 		return ErrEncoding
 	}
-	next, acked := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
-	if unacked := Diff(next, acked); unacked < 0 || unacked > window {
+	past, sent := b[head:head+n], b[head+n:]
+	if unacked := Diff(word(0), word(4)); unacked < 0 || unacked > window {
 		return ErrEncoding
 	}
-	*s = Stream{next: next, acked: acked, finished: b[8] == 1, past: bytes.Clone(past[:n])}
-	if n > 0 && uint64(len(past)) == 2*n {
-		s.sent = bytes.Clone(past[n:])
+	r := Stream{next: word(0), acked: word(4), finished: b[8]&1 != 0, past: bytes.Clone(past), adj: adj, wanted: adj, last: word(21), edited: word(21)}
+	switch changed := b[8]&2 != 0; {
+	case changed:
+		r.sent = append([]byte{}, sent...)
+	case len(sent) > 0:
+		return ErrEncoding
+	default:
+		sent = past
 	}
+	if r.shrunk(r.first()) || adj.Out(r.next)-adj.Out(r.first()) != uint32(len(sent)) {
+		return ErrEncoding
+	}
+	*s = r
 	return nil
 }

@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 )
 
@@ -77,21 +76,20 @@ func FuzzStream(f *testing.F) {
 				copy(b, went[min(from, len(went)):min(to, len(went))])
 			}
 			fresh, place := s.Place(seq, b)
-			if want := s.wanted(from, to, b, came, went); place != want {
+			if want := s.placed(from, to, b, came, went); place != want {
 				t.Fatalf("[%d:%d] of %d passed, %d acknowledged: %d, want %d", from, to, len(came), len(r.read), place, want)
 			}
 			if place == Fresh || place == Old {
 				if want := b[min(max(len(came)-from, 0), len(b)):]; !bytes.Equal(fresh, want) {
 					t.Fatalf("[%d:%d] of %d passed: fresh is %q, not %q", from, to, len(came), fresh, want)
 				}
-				s.Restore(seq, b[:len(b)-len(fresh)])
 				if len(fresh) > 0 {
 					arrived, most := bytes.Clone(fresh), max(s.Unacked(), keep)+len(fresh)
 					if how&4 != 0 {
 						fresh[d.next()%len(fresh)] ^= 0x20
-						s.Take(arrived, fresh)
+						s.pass(arrived, fresh)
 					} else {
-						s.Take(arrived, nil)
+						s.pass(arrived, nil)
 					}
 					if len(s.past) > most {
 						t.Fatalf("%d bytes are remembered, of %d", len(s.past), most)
@@ -99,7 +97,7 @@ func FuzzStream(f *testing.F) {
 					came, went = append(came, arrived...), append(went, fresh...)
 				}
 				if how&8 == 0 { // or it is lost behind the gateway
-					r.take(seq, b)
+					r.take(seq, s.goesOut(seq, b))
 				}
 			}
 			if how&16 == 0 {
@@ -126,9 +124,9 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// wanted says what the place of a piece has to be. What was acknowledged may be forgotten
+// placed says what the place of a piece has to be. What was acknowledged may be forgotten
 // down to the last few bytes, and then any byte may come for it.
-func (s *Stream) wanted(from, to int, b, came, went []byte) Place {
+func (s *Stream) placed(from, to int, b, came, went []byte) Place {
 	if from > len(came) {
 		return Ahead
 	}
@@ -154,7 +152,7 @@ func FuzzStreamBinary(f *testing.F) {
 	}
 	add()
 	s.Start(0xfffffff0)
-	s.Take([]byte("AUTH TLS\r\n"), []byte("AUTX TLS\r\n"))
+	s.pass([]byte("AUTH TLS\r\n"), []byte("AUTX TLS\r\n"))
 	add()
 	s.Ack(0xfffffff4)
 	s.Finish()
@@ -181,13 +179,13 @@ func FuzzStreamBinary(f *testing.F) {
 		if _, place := s.Place(seq, payload); place == Forgotten && s.Unacked() <= len(s.past) {
 			t.Fatalf("%q at %d is forgotten", payload, seq)
 		}
-		s.Restore(seq, slices.Clone(payload))
+		s.Out(seq, len(payload))
 		s.At(seq)
 		s.Ack(seq)
 		s.Expire(seq)
 		s.Gone(seq)
-		s.Take(payload, nil)
-		s.Take(payload, payload)
+		s.pass(payload, nil)
+		s.pass(payload, payload)
 		s.Trim()
 		s.Finish()
 		if s.Unacked() <= window {

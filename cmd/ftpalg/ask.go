@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"text/tabwriter"
 	"time"
 
@@ -64,9 +65,18 @@ func sessions() *cobra.Command {
 		func(w io.Writer, list []api.Session) {
 			fmt.Fprintln(w, "SESSION\tCLIENT\tSERVER\tSTATE\tLOGIN")
 			for _, s := range list {
-				fmt.Fprintf(w, "%d\t%v\t%v\t%s\t%v\n", s.Session, s.Client, s.Server, s.State, s.Login)
+				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%v\n", s.Session, seen(s.Client, s.OutsideClient), seen(s.Server, s.OutsideServer), s.State, s.Login)
 			}
 		})
+}
+
+// seen is an end of a connection, and in brackets how the other end knows it where that is
+// by another address.
+func seen(own, outside netip.AddrPort) string {
+	if !outside.IsValid() || outside == own {
+		return own.String()
+	}
+	return fmt.Sprintf("%v (%v)", own, outside)
 }
 
 func pinholes() *cobra.Command {
@@ -79,7 +89,8 @@ func pinholes() *cobra.Command {
 				if !p.OpenedAt.IsZero() {
 					opened = p.OpenedAt.Local().Format("15:04:05.000")
 				}
-				fmt.Fprintf(w, "%d\t%s\t%s\t%v\t%v\t%s\t%v port %d\t%s\n", p.Session, p.State, p.Mode, p.Client, p.Server, p.SourcePort, p.Address, p.Port, opened)
+				to := seen(netip.AddrPortFrom(p.Address, p.Port), netip.AddrPortFrom(p.OutsideAddress, p.OutsidePort))
+				fmt.Fprintf(w, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\n", p.Session, p.State, p.Mode, p.Client, p.Server, p.SourcePort, to, opened)
 			}
 		})
 }

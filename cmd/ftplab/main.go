@@ -58,7 +58,7 @@ func root() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	c.SetVersionTemplate("{{.Version}}\n")
-	c.AddCommand(demoCommand(), attackCommand(), up(), keep(), firewallCommand(), shell(), list(), down())
+	c.AddCommand(demoCommand(), attackCommand(), benchCommand(), benchPart(), up(), keep(), firewallCommand(), shell(), list(), down())
 	return c
 }
 

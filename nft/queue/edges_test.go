@@ -52,7 +52,7 @@ func TestTruncated(t *testing.T) {
 func TestLateVerdict(t *testing.T) {
 	namespace(t, 1500)
 	q := open(t, Config{Number: 7})
-	if err := q.Verdicts([]Verdict{{ID: 5}, {ID: 6, Drop: true}, {ID: 7, Data: make([]byte, 70000)}}); err != nil {
+	if err := q.Verdicts([]Verdict{{ID: newID(q.Number(), 5)}, {ID: newID(q.Number(), 6), Drop: true}, {ID: newID(q.Number(), 7), Data: make([]byte, 70000)}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.Drain(acceptAll(q)); err != nil {

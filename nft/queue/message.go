@@ -36,6 +36,14 @@ func (m message) errno() unix.Errno {
 // attributes returns what is behind struct nfgenmsg.
 func (m message) attributes() []byte { return m.body[min(4, len(m.body)):] }
 
+// resource returns what a message is about, of struct nfgenmsg: the number of a queue.
+func (m message) resource() uint16 {
+	if len(m.body) < 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(m.body[2:])
+}
+
 // attribute is one of a message's, where it was read.
 type attribute struct {
 	typ   uint16

@@ -34,7 +34,7 @@ func parsePacket(m message) (p Packet, named, whole bool) {
 		switch a.typ {
 		case packetHeader: // struct nfqnl_msg_packet_hdr, which begins with the ID
 			if len(a.value) >= 4 {
-				p.ID, named = binary.BigEndian.Uint32(a.value), true
+				p.ID, named = newID(m.resource(), binary.BigEndian.Uint32(a.value)), true
 			}
 		case packetIn:
 			p.In, good = a.number()

@@ -10,6 +10,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -25,21 +26,34 @@ const maxPacket = 0xffff - 4
 // Config says which queue to listen on, and how.
 type Config struct {
 	Number   uint16 // of the queue
+	Guard    uint16 // of another that is read with it, and of which nothing ever passes unread; 0: none
 	MaxLen   uint32 // packets that may wait for a verdict; 0 is the kernel's default, 1024
-	FailOpen bool   // what does not fit the queue passes unread instead of being dropped
+	FailOpen bool   // what does not fit the first queue passes unread instead of being dropped
 }
 
 // Packet is one packet that waits in the queue for its verdict.
 type Packet struct {
-	ID   uint32 // names the packet to Verdicts
+	ID   uint64 // names the packet to Verdicts
 	Data []byte // the whole packet, from the network header on; valid until handle returns
 	In   uint32 // index of the interface by which it came in; 0: this host sent it
 	Out  uint32 // index of the interface by which it will leave; 0: it is for this host
 }
 
+// bound is one number that go-nfqueue has bound.
+type bound struct {
+	nf       *nfqueue.Nfqueue
+	requests *requests
+}
+
+// newID makes one name of a queue's number and the number of a packet in that queue.
+func newID(queue uint16, id uint32) uint64 { return uint64(queue)<<32 | uint64(id) }
+
+// Queue returns the number of the queue that the packet waits in.
+func (p Packet) Queue() uint16 { return uint16(p.ID >> 32) }
+
 // Verdict is the answer to one Packet. The zero action accepts it unchanged.
 type Verdict struct {
-	ID   uint32
+	ID   uint64
 	Drop bool
 	Data []byte // not nil: the packet goes on with these bytes instead
 }
@@ -63,7 +77,7 @@ const maxBatch = 64
 // everything else by one goroutine at a time.
 type Queue struct {
 	number uint16
-	nf     *nfqueue.Nfqueue
+	bound  []bound // one for each number
 	sock   *socket
 	rest   time.Duration // how long a read may wait
 
@@ -83,22 +97,33 @@ type Queue struct {
 // CAP_NET_ADMIN.
 func Open(c Config) (*Queue, error) {
 	q := &Queue{number: c.Number, rest: idle}
-	if err := q.bind(c); err != nil {
+	var err error
+	if q.sock, err = openSocket(); err != nil {
 		return nil, packetQueue.explain(c.Number, err)
+	}
+	if err := q.bind(c, c.Number, c.FailOpen); err != nil {
+		return nil, packetQueue.explain(c.Number, errors.Join(err, q.Close()))
+	}
+	if c.Guard != 0 {
+		if err := q.bind(c, c.Guard, false); err != nil {
+			return nil, packetQueue.explain(c.Guard, errors.Join(err, q.Close()))
+		}
 	}
 	return q, nil
 }
 
-func (q *Queue) bind(c Config) error {
+// bind binds one number to the socket. Packets of both come in the order in which they
+// were queued.
+func (q *Queue) bind(c Config, number uint16, failOpen bool) error {
 	config := &nfqueue.Config{
-		NfQueue:      c.Number,
+		NfQueue:      number,
 		MaxQueueLen:  c.MaxLen,
 		MaxPacketLen: maxPacket,
 		Copymode:     nfqueue.NfQnlCopyPacket,
 		// Never NfQaCfgFlagGSO: without it the kernel splits merged segments and
 		// finishes checksums before it queues them, which a rewriter relies on.
 	}
-	if c.FailOpen {
+	if failOpen {
 		config.Flags = nfqueue.NfQaCfgFlagFailOpen
 	}
 	nf, err := nfqueue.Open(config)
@@ -106,19 +131,15 @@ func (q *Queue) bind(c Config) error {
 		return err
 	}
 	_ = nf.Con.Close() // its place is taken by our own
-	q.sock, err = openSocket()
-	if err != nil {
-		return err
-	}
-	q.nf = nf
-	nf.Con = netlink.NewConn(q.sock, q.sock.port)
+	requests := &requests{socket: q.sock, closed: make(chan struct{})}
+	nf.Con = netlink.NewConn(requests, q.sock.port)
 	// go-nfqueue ends its receiving goroutine when the error function says so. It never
-	// has a packet: see socket.Receive.
+	// has a packet: see requests.Receive.
 	stop := func(error) int { return 1 }
 	if err := nf.RegisterWithErrorFunc(context.Background(), func(nfqueue.Attribute) int { return 0 }, stop); err != nil {
-		q.sock.shut()
 		return err
 	}
+	q.bound = append(q.bound, bound{nf, requests})
 	return nil
 }
 
@@ -142,10 +163,13 @@ func (q *Queue) Counters() Counters {
 // Close gives the queue up, after Run has returned. The kernel drops the packets
 // that have no verdict yet.
 func (q *Queue) Close() error {
-	close(q.sock.closed)
-	err := q.nf.Close() // waits for the receiving goroutine, which unbinds the queue
+	var errs []error
+	for _, b := range q.bound { // one after the other: they share the socket
+		close(b.requests.closed)
+		errs = append(errs, b.nf.Close()) // waits for the receiving goroutine, which unbinds the queue
+	}
 	q.sock.shut()
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("closing NFQUEUE %d: %w", q.number, err)
 	}
 	return nil

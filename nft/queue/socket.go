@@ -14,21 +14,16 @@ import (
 // fits about 256 small ones, and what does not fit is lost.
 const readBuffer = 16 << 20
 
-// socket is the netlink socket under go-nfqueue, as netlink.NewConn wants it. go-nfqueue
-// sends its requests through it and gets their acknowledgements, while packets that arrive
-// meanwhile do not disturb that. Packets it never gets: its receiving goroutine waits here
-// until the queue is closed, and then unbinds it.
+// socket is the netlink socket that packets come by. go-nfqueue sends its requests through
+// it and gets their acknowledgements, while packets that arrive meanwhile do not disturb
+// that.
 //
-// It is used by one goroutine at a time, but for that one, which waits.
+// It is used by one goroutine at a time.
 type socket struct {
-	fd     int
-	port   uint32 // our address
-	in     *reader
-	closed chan struct{} // by Queue.Close
-	early  [][]byte      // datagrams that came while an acknowledgement was waited for
-
-	asked    bool // a request waits for its acknowledgement
-	sequence uint32
+	fd    int
+	port  uint32 // our address
+	in    *reader
+	early [][]byte // datagrams that came while an acknowledgement was waited for
 }
 
 func openSocket() (*socket, error) {
@@ -36,7 +31,7 @@ func openSocket() (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{fd: fd, closed: make(chan struct{})}
+	s := &socket{fd: fd}
 	if s.in, err = newReader(fd, maxBatch); err != nil {
 		_ = unix.Close(fd)
 		return nil, err
@@ -52,21 +47,32 @@ func openSocket() (*socket, error) {
 	return s, nil
 }
 
+// requests is a socket as go-nfqueue has it, for one number, by netlink.NewConn. Packets it
+// never gets: its receiving goroutine waits here until the queue is closed, and then unbinds
+// it.
+type requests struct {
+	*socket
+	closed chan struct{} // by Queue.Close
+
+	asked    bool // a request waits for its acknowledgement
+	sequence uint32
+}
+
 // Send sends a request, which asks for an acknowledgement.
-func (s *socket) Send(m netlink.Message) error {
+func (r *requests) Send(m netlink.Message) error {
 	b, err := m.MarshalBinary()
 	if err != nil {
 		return err
 	}
-	s.asked, s.sequence = true, m.Header.Sequence
-	_, err = unix.Write(s.fd, b)
+	r.asked, r.sequence = true, m.Header.Sequence
+	_, err = unix.Write(r.fd, b)
 	return err
 }
 
 // SendMessages is part of netlink's interface; go-nfqueue does not use it.
-func (s *socket) SendMessages(messages []netlink.Message) error {
+func (r *requests) SendMessages(messages []netlink.Message) error {
 	for _, m := range messages {
-		if err := s.Send(m); err != nil {
+		if err := r.Send(m); err != nil {
 			return err
 		}
 	}
@@ -75,35 +81,35 @@ func (s *socket) SendMessages(messages []netlink.Message) error {
 
 // Receive returns the acknowledgement of a request. Where none is due it waits for the end,
 // which is net.ErrClosed.
-func (s *socket) Receive() ([]netlink.Message, error) {
-	if !s.asked {
-		<-s.closed
+func (r *requests) Receive() ([]netlink.Message, error) {
+	if !r.asked {
+		<-r.closed
 		return nil, net.ErrClosed
 	}
-	s.asked = false
+	r.asked = false
 	for {
-		n, err := s.in.read(unix.MSG_WAITFORONE)
+		n, err := r.in.read(unix.MSG_WAITFORONE)
 		if err != nil {
 			return nil, err
 		}
 		var answer []netlink.Message
 		for i := range n {
-			b := bytes.Clone(s.in.datagram(i))
+			b := bytes.Clone(r.in.datagram(i))
 			m, _, ok := nextMessage(b)
-			if ok && m.typ == unix.NLMSG_ERROR && binary.NativeEndian.Uint32(b[8:]) == s.sequence {
+			if ok && m.typ == unix.NLMSG_ERROR && binary.NativeEndian.Uint32(b[8:]) == r.sequence {
 				answer = append(answer, netlink.Message{
 					Header: netlink.Header{
 						Length:   binary.NativeEndian.Uint32(b),
 						Type:     netlink.Error,
 						Flags:    netlink.HeaderFlags(binary.NativeEndian.Uint16(b[6:])),
-						Sequence: s.sequence,
+						Sequence: r.sequence,
 						PID:      binary.NativeEndian.Uint32(b[12:]),
 					},
 					Data: m.body,
 				})
 				continue
 			}
-			s.early = append(s.early, b)
+			r.early = append(r.early, b)
 		}
 		if answer != nil {
 			return answer, nil

@@ -26,9 +26,9 @@ func (q *Queue) Verdicts(verdicts []Verdict) error {
 		v := &verdicts[i]
 		if len(v.Data) > maxPacket && !v.Drop {
 			q.overlong.Add(1)
-			q.out = appendVerdict(q.out, q.number, &Verdict{ID: v.ID, Drop: true})
+			q.out = appendVerdict(q.out, &Verdict{ID: v.ID, Drop: true})
 		} else {
-			q.out = appendVerdict(q.out, q.number, v)
+			q.out = appendVerdict(q.out, v)
 		}
 		if len(q.out) >= sendSize {
 			if err := q.flush(); err != nil {
@@ -54,7 +54,7 @@ func (q *Queue) flush() error {
 }
 
 // appendVerdict writes a verdict's message, with the packet's bytes where they have changed.
-func appendVerdict(b []byte, queue uint16, v *Verdict) []byte {
+func appendVerdict(b []byte, v *Verdict) []byte {
 	const size = unix.NLMSG_HDRLEN + 4 + unix.NLA_HDRLEN + 8
 	action, data := uint32(accept), v.Data
 	if v.Drop {
@@ -71,12 +71,12 @@ func appendVerdict(b []byte, queue uint16, v *Verdict) []byte {
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // sequence number and port
 	// struct nfgenmsg
 	b = append(b, unix.AF_UNSPEC, unix.NFNETLINK_V0)
-	b = binary.BigEndian.AppendUint16(b, queue)
+	b = binary.BigEndian.AppendUint16(b, uint16(v.ID>>32)) // the queue
 	// struct nfqnl_msg_verdict_hdr
 	b = binary.NativeEndian.AppendUint16(b, unix.NLA_HDRLEN+8)
 	b = binary.NativeEndian.AppendUint16(b, verdictHeader)
 	b = binary.BigEndian.AppendUint32(b, action)
-	b = binary.BigEndian.AppendUint32(b, v.ID)
+	b = binary.BigEndian.AppendUint32(b, uint32(v.ID))
 	if data == nil {
 		return b
 	}

@@ -39,8 +39,13 @@ type Session struct {
 	Session uint64         `json:"session"`
 	Client  netip.AddrPort `json:"client"`
 	Server  netip.AddrPort `json:"server"`
-	State   string         `json:"state"`
-	Login   bool           `json:"login"`
+	// Where addresses are translated: the client as the server sees it, and the server as
+	// the client does.
+	OutsideClient netip.AddrPort `json:"outside_client,omitzero"`
+	OutsideServer netip.AddrPort `json:"outside_server,omitzero"`
+
+	State string `json:"state"`
+	Login bool   `json:"login"`
 }
 
 // Pinhole is the last announcement of a session.
@@ -52,13 +57,21 @@ type Pinhole struct {
 	SourcePort event.Ports    `json:"source_port"`
 	Address    netip.Addr     `json:"address"`
 	Port       uint16         `json:"port"`
-	OpenedAt   time.Time      `json:"opened_at,omitzero"` // absent: it never opened
-	Session    uint64         `json:"session"`
+	// Where the connection is translated: where it is addressed to, and the source that its
+	// listener sees.
+	OutsideAddress netip.Addr `json:"outside_address,omitzero"`
+	OutsidePort    uint16     `json:"outside_port,omitempty"`
+	OutsideSource  netip.Addr `json:"outside_source,omitzero"`
+	OpenedAt       time.Time  `json:"opened_at,omitzero"` // absent: it never opened
+	Session        uint64     `json:"session"`
 }
 
 // NewSession returns a session in the form of the socket.
 func NewSession(s alg.SessionInfo) Session {
-	return Session{Session: s.ID, Client: s.Client, Server: s.Server, State: s.State, Login: s.Login}
+	return Session{
+		Session: s.ID, Client: s.Client, Server: s.Server,
+		OutsideClient: s.Outside.Client, OutsideServer: s.Outside.Server, State: s.State, Login: s.Login,
+	}
 }
 
 // NewPinhole returns a pinhole in the form of the socket.
@@ -66,6 +79,7 @@ func NewPinhole(p alg.PinholeInfo) Pinhole {
 	return Pinhole{
 		State: p.State, Mode: p.Pinhole.Mode.String(), Client: p.Client, Server: p.Server,
 		SourcePort: event.Ports(p.Pinhole.SourcePorts), Address: p.Pinhole.Dest.Addr(), Port: p.Pinhole.Dest.Port(),
+		OutsideAddress: p.Pinhole.At.Addr(), OutsidePort: p.Pinhole.At.Port(), OutsideSource: p.Pinhole.As,
 		OpenedAt: p.OpenedAt, Session: p.Session,
 	}
 }

@@ -42,6 +42,8 @@ type daemon struct {
 	flows   *conntrack.Conn // nil: the kernel has none
 	workers []*worker
 
+	translates bool // control connections that are translated are served, and guarded
+
 	resumable *resumable
 
 	listener net.Listener // of the control socket; nil: off
@@ -73,6 +75,7 @@ func (d *daemon) start() error {
 	if err != nil {
 		return err
 	}
+	d.translates = d.config.Table.Translates(caps)
 	if err := d.openQueues(); err != nil {
 		return err
 	}
@@ -87,7 +90,7 @@ func (d *daemon) start() error {
 	if d.table, err = nft.Install(table, caps); err != nil {
 		return err
 	}
-	d.later(d.table.Close)
+	d.later(d.closeTable)
 	if err := d.ensureAnchor(); err != nil {
 		return err
 	}
@@ -120,11 +123,11 @@ func (d *daemon) stop() error {
 func (d *daemon) openQueues() error {
 	t := d.config.Table
 	for i := range t.Workers {
-		q, err := queue.Open(queue.Config{
-			Number:   t.Queue + uint16(i),
-			MaxLen:   queueLen,
-			FailOpen: d.config.FailOpen,
-		})
+		c := queue.Config{Number: t.Queue + uint16(i), MaxLen: queueLen, FailOpen: d.config.FailOpen}
+		if d.translates {
+			c.Guard = t.GuardQueue() + uint16(i)
+		}
+		q, err := queue.Open(c)
 		if err != nil {
 			return err
 		}
@@ -134,13 +137,22 @@ func (d *daemon) openQueues() error {
 	return nil
 }
 
+// closeTable takes away what the table is, but for what guards connections that are
+// translated, if there are any: what they say must not pass unread.
+func (d *daemon) closeTable() error {
+	if slices.ContainsFunc(d.workers, func(w *worker) bool { return w.guarded }) {
+		return d.table.CloseGuarded()
+	}
+	return d.table.Close()
+}
+
 // drain answers the packets that came after the workers had ended: the same becomes
-// of them as of those that no daemon listens to.
+// of them as of those that no daemon listens to. What is guarded never passes.
 func drain(q *queue.Queue, drop bool) error {
 	return q.Drain(func(packets []queue.Packet) error {
 		verdicts := make([]queue.Verdict, len(packets))
 		for i, p := range packets {
-			verdicts[i] = queue.Verdict{ID: p.ID, Drop: drop}
+			verdicts[i] = queue.Verdict{ID: p.ID, Drop: drop || p.Queue() != q.Number()}
 		}
 		return q.Verdicts(verdicts)
 	})
@@ -159,12 +171,15 @@ func (d *daemon) makeWorkers() error {
 	} else {
 		d.later(flows.Close)
 		c.Flows, d.flows = flows, flows
+		if d.translates {
+			c.Translations, c.Outside = flows, &alg.Outside{}
+		}
 		d.openCounting()
 	}
 	d.takeUp()
 	c.Vouched, c.Saved = d.resumable.takeVouched, d.resumable.takeSaved
 	var injector *queue.Injector
-	if d.config.Policy.Reset || d.config.Policy.DenyTLS {
+	if d.config.Policy.Reset || d.config.Policy.DenyTLS || d.translates {
 		if injector, err = queue.OpenInjector(); err != nil {
 			return fmt.Errorf("preparing to reset connections: %w", err)
 		}

@@ -26,6 +26,7 @@ type worker struct {
 
 	asked    chan func() // questions, answered between packets
 	saved    []alg.Saved // of the end
+	guarded  bool        // of the end: there were connections that are translated
 	ticked   time.Time
 	packets  []alg.Packet
 	verdicts []queue.Verdict
@@ -36,6 +37,7 @@ type worker struct {
 func (w *worker) run(ctx context.Context) error {
 	err := w.queue.Run(ctx, w.handle)
 	now := time.Now()
+	w.guarded = w.alg.Translated()
 	result, saved := w.alg.Suspend(now)
 	w.saved = saved
 	return errors.Join(err, w.answer(now, result))
@@ -47,7 +49,9 @@ func (w *worker) handle(packets []queue.Packet) error {
 	if len(packets) > 0 {
 		w.packets = w.packets[:0]
 		for _, p := range packets {
-			w.packets = append(w.packets, alg.Packet(p))
+			w.packets = append(w.packets, alg.Packet{
+				ID: p.ID, Data: p.Data, In: p.In, Out: p.Out, Translated: p.Queue() != w.queue.Number(),
+			})
 		}
 		if err := w.answer(now, w.alg.Batch(now, w.packets)); err != nil {
 			return err

@@ -2,6 +2,7 @@ package event
 
 import (
 	"log/slog"
+	"net/netip"
 
 	"github.com/ftpalg/ftpalg/alg"
 )
@@ -19,11 +20,13 @@ func (j *JSON) Attrs() []slog.Attr {
 	// Addresses as text: a handler would ask package encoding/json what they are, which
 	// takes longer than all the rest.
 	add(j.Session != 0, "session", j.Session)
-	if j.Client.IsValid() {
-		add(true, "client", j.Client.String())
-	}
-	if j.Server.IsValid() {
-		add(true, "server", j.Server.String())
+	for _, end := range []struct {
+		name string
+		at   netip.AddrPort
+	}{{"client", j.Client}, {"server", j.Server}, {"outside_client", j.OutsideClient}, {"outside_server", j.OutsideServer}} {
+		if end.at.IsValid() {
+			add(true, end.name, end.at.String())
+		}
 	}
 	add(j.Reason != "", "reason", j.Reason)
 	if j.Address.IsValid() {
@@ -36,6 +39,13 @@ func (j *JSON) Attrs() []slog.Attr {
 		}
 		add(true, "address", j.Address.String())
 		add(true, "port", j.Port)
+		if j.OutsideAddress.IsValid() {
+			add(true, "outside_address", j.OutsideAddress.String())
+			add(true, "outside_port", j.OutsidePort)
+		}
+		if j.OutsideSource.IsValid() {
+			add(true, "outside_source", j.OutsideSource.String())
+		}
 	}
 	add(!j.OpenedAt.IsZero(), "opened_at", j.OpenedAt)
 	if j.Used != nil {

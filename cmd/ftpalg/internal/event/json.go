@@ -19,13 +19,23 @@ type JSON struct {
 	Server  netip.AddrPort `json:"server,omitzero"`
 	Reason  string         `json:"reason,omitempty"`
 
+	// Where addresses are translated: the client as the server sees it, and the server as
+	// the client does.
+	OutsideClient netip.AddrPort `json:"outside_client,omitzero"`
+	OutsideServer netip.AddrPort `json:"outside_server,omitzero"`
+
 	// Of the pinhole events. Source connects to Address and Port.
 	Mode       string     `json:"mode,omitempty"`
 	Source     netip.Addr `json:"source,omitzero"`
 	SourcePort *Ports     `json:"source_port,omitempty"`
 	Address    netip.Addr `json:"address,omitzero"`
 	Port       uint16     `json:"port,omitempty"`
-	OpenedAt   time.Time  `json:"opened_at,omitzero"` // absent: it never opened
+	// Of those that are translated: where the connection is addressed to, and the source
+	// that its listener sees.
+	OutsideAddress netip.Addr `json:"outside_address,omitzero"`
+	OutsidePort    uint16     `json:"outside_port,omitempty"`
+	OutsideSource  netip.Addr `json:"outside_source,omitzero"`
+	OpenedAt       time.Time  `json:"opened_at,omitzero"` // absent: it never opened
 
 	// Of alg.PinholeClosed. Lifetime is how long the packet filter admitted the
 	// connection, as time.Duration writes it; absent: not at all.
@@ -41,11 +51,12 @@ type JSON struct {
 func From(e alg.Event) JSON {
 	j := JSON{
 		Time: e.Time, Event: e.Kind, Session: e.Session, Client: e.Client, Server: e.Server, Reason: e.Reason,
-		OpenedAt: e.OpenedAt,
+		OutsideClient: e.Outside.Client, OutsideServer: e.Outside.Server, OpenedAt: e.OpenedAt,
 	}
 	if p := e.Pinhole; p.Dest.IsValid() {
 		j.Mode, j.Source, j.SourcePort = p.Mode.String(), p.Source, new(Ports(p.SourcePorts))
 		j.Address, j.Port = p.Dest.Addr(), p.Dest.Port()
+		j.OutsideAddress, j.OutsidePort, j.OutsideSource = p.At.Addr(), p.At.Port(), p.As
 	}
 	if e.Kind == alg.PinholeClosed {
 		j.Used = new(e.Used)

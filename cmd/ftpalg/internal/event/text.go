@@ -61,7 +61,14 @@ func (j *JSON) pinhole() string {
 	if j.SourcePort != nil && *j.SourcePort != (Ports{}) {
 		source = net.JoinHostPort(source, j.SourcePort.String())
 	}
-	return fmt.Sprintf("%s %s -> %s", j.Mode, source, netip.AddrPortFrom(j.Address, j.Port))
+	to := netip.AddrPortFrom(j.Address, j.Port).String()
+	if j.OutsideAddress.IsValid() {
+		to = fmt.Sprintf("%s (by way of %s)", to, netip.AddrPortFrom(j.OutsideAddress, j.OutsidePort))
+	}
+	if j.OutsideSource.IsValid() {
+		source = fmt.Sprintf("%s (as %s)", source, j.OutsideSource)
+	}
+	return fmt.Sprintf("%s %s -> %s", j.Mode, source, to)
 }
 
 // outcome says what became of a pinhole that closed.

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/attack"
+	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/bench"
 	"github.com/ftpalg/ftpalg/cmd/ftplab/internal/story"
 )
 
@@ -23,6 +24,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"count":    func(n int) string { return quantity(float64(n)) },
 	"quantity": quantity,
 	"span":     span,
+	"columns":  func(t bench.Table) int { return 1 + len(t.Head) },
 }).ParseFS(files, "page/*"))
 
 // Write writes the page. Without a matrix, which may be nil, it is a page without the
