@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -97,10 +98,16 @@ func unpolled(fd int) error {
 		return fmt.Errorf("opening a netfilter netlink socket: %w", err)
 	}
 	defer func() { _ = unix.Close(s) }()
-	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil { // closes the old one, which sets its address free
+	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil { // closes the old one
 		return fmt.Errorf("replacing a netlink socket: %w", err)
 	}
-	if err := unix.Bind(fd, name); err != nil {
+	err = unix.Bind(fd, name)
+	for tries := 0; errors.Is(err, unix.EADDRINUSE) && tries < 1000; tries++ {
+		// The poller may be looking at the old one, which lives as long (epi_fget).
+		time.Sleep(time.Millisecond)
+		err = unix.Bind(fd, name)
+	}
+	if err != nil {
 		return fmt.Errorf("binding a netlink socket: %w", err)
 	}
 	return nil
