@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -48,9 +49,6 @@ func Install(cfg Config, caps Caps) (*Table, error) {
 		cfg: cfg, in: make([]byte, maxReply), seq: 1,
 	}
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(t.socket))
-	for tries := 0; errors.Is(err, unix.EADDRINUSE) && tries < 10; tries++ { // see unpolled
-		conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(t.socket))
-	}
 	if err != nil {
 		return nil, fmt.Errorf("opening a netfilter socket: %w", err)
 	}
@@ -90,8 +88,7 @@ func (t *Table) socket(c *netlink.Conn) error {
 // runtime's poller knows nothing of it: of the old one it would hear of every
 // acknowledgement, and wake a thread for it that finds nothing to do, which takes longer than
 // the transaction. Nobody waits for this socket: what the kernel has to say is there when
-// the question was sent (nfnetlink_rcv). The error is EADDRINUSE where another socket has
-// got the address meanwhile.
+// the question was sent (nfnetlink_rcv).
 func unpolled(fd int) error {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
@@ -103,10 +100,16 @@ func unpolled(fd int) error {
 		return fmt.Errorf("opening a netfilter netlink socket: %w", err)
 	}
 	defer func() { _ = unix.Close(s) }()
-	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil { // closes the old one, which sets its address free
+	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil { // closes the old one
 		return fmt.Errorf("replacing a netlink socket: %w", err)
 	}
-	if err := unix.Bind(fd, name); err != nil {
+	err = unix.Bind(fd, name)
+	for tries := 0; errors.Is(err, unix.EADDRINUSE) && tries < 1000; tries++ {
+		// The poller may be looking at the old one, which lives as long (epi_fget).
+		time.Sleep(time.Millisecond)
+		err = unix.Bind(fd, name)
+	}
+	if err != nil {
 		return fmt.Errorf("binding a netlink socket: %w", err)
 	}
 	return nil

@@ -291,6 +291,9 @@ func TestProbe(t *testing.T) {
 	if before.ID != after.ID || nft(t, "list", "ruleset") != text {
 		t.Errorf("the ruleset is of generation %d, and was of %d", after.ID, before.ID)
 	}
+	if each := probeEach(conn, Config{Queue: 1, Workers: 1}); each != caps {
+		t.Errorf("asked one by one it is %+v", each)
+	}
 	install(t, defaults(), caps)
 	if again := probe(t); again != caps {
 		t.Errorf("with a table in place it is %+v", again)
