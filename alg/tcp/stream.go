@@ -189,6 +189,8 @@ func (s *Stream) Ack(ack uint32) (beyond bool) {
 			beyond = s.claimed == 0
 			s.claimed = seq
 		}
+	case Diff(seq, s.Passed()) > 0: // what waits here it has not got
+		s.acked = s.Passed()
 	case Diff(seq, s.acked) > 0:
 		s.acked = seq
 	}

@@ -1,0 +1,33 @@
+package alg_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ftpalg/ftpalg/alg/tcp"
+)
+
+// ackAt has a side acknowledge what it was never given, without a byte of its own.
+func (x *wire) ackAt(d side, ack uint32) uint64 {
+	return x.packet(d, x.build(d, x.next[d], ack, tcp.ACK, ""))
+}
+
+// A receiver that acknowledges lines that still wait here does not bring down the daemon,
+// nor gets anything else than the lines.
+func TestALineThatWaitsIsAcknowledged(t *testing.T) {
+	x, n := newTranslated(t, "1.1.1.1", serverAddr)
+	x.between("192.168.100.100", serverAddr, 41138)
+	x.login()
+	line := "PORT 192,168,100,100,180,117\r\n"
+	x.wantGoes(fromClient, line, "PORT 1,1,1,1,180,117\r\n")
+	ids := []uint64{x.say(fromClient, strings.Repeat(line, 14))} // it waits for the first
+	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]))
+	ids = append(ids, x.say(fromClient, line))
+	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(line))))
+	x.say(fromClient, "NOOP\r\n")
+	got := x.payload(ids[0], "") + x.payload(ids[1], "")
+	want := strings.Repeat("PORT 1,1,1,1,180,117\r\n", 15)
+	if got != strings.TrimPrefix(want, "PORT 1") { // it says that it has that
+		t.Errorf("it goes out as %q", got)
+	}
+}
