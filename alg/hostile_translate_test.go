@@ -31,3 +31,19 @@ func TestALineThatWaitsIsAcknowledged(t *testing.T) {
 		t.Errorf("it goes out as %q", got)
 	}
 }
+
+// What waits for an acknowledgement goes on with it.
+func TestALineThatWaitedGoesOnWithTheAcknowledgement(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
+	x.say(fromClient, one)
+	id := x.say(fromClient, two)
+	if _, given := x.verdicts[id]; given {
+		t.Fatal("two changes are under way at once")
+	}
+	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(two))))
+	if got := x.payload(id, two); got != "PORT 192,0,2,1,180,118\r\n" {
+		t.Errorf("it goes out as %q", got)
+	}
+}

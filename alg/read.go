@@ -331,6 +331,8 @@ func holdCost(packet []byte) int64 { return int64(max(len(packet), minHeld)) }
 // retry goes through what waits until none of it has found its place.
 func (s *session) retry() {
 	for s.holds && !s.gone && !s.condemned {
+		s.adjust(fromClient)
+		s.adjust(fromServer)
 		h, ok := s.conn.Ready()
 		if !ok {
 			return
