@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
@@ -45,5 +46,37 @@ func TestALineThatWaitedGoesOnWithTheAcknowledgement(t *testing.T) {
 	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(two))))
 	if got := x.payload(id, two); got != "PORT 192,0,2,1,180,118\r\n" {
 		t.Errorf("it goes out as %q", got)
+	}
+}
+
+// Where no port is to be had, the line is not given one that the session had before.
+func TestNoPortIsToBeHad(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	x.c("PORT 10,1,4,4,180,117")
+	x.s(ok200)
+	n.full = true
+	for _, line := range []string{"PORT 10,1,4,4,180,118\r\n", "PORT 10,1,4,4,180,117\r\n"} {
+		x.wantGoes(fromClient, line, line)
+	}
+	x.s(ok200)
+	x.retr()
+	x.wantOpen()
+}
+
+// Ports that stood for announcements come back, however these end.
+func TestOutsidePortsComeBack(t *testing.T) {
+	x, _ := newTranslated(t, outsideClient, serverAddr)
+	y := x.from("10.1.4.7", 5000).login()
+	x.connect()
+	x.s("220 hi")
+	x.c("USER u", "PASS p", "PORT 10,1,4,4,180,117")
+	x.s("331 more", "530 no", ok200)
+	x.retr() // nobody is logged in
+	x.c("USER u", "PASS p", "PORT 10,1,4,4,180,118")
+	x.s("331 more", "530 no", ok200)
+	y.c("PORT 10,1,4,7,180,117")
+	if at := y.last(alg.PinholeAnnounced).Pinhole.At; at.Port() != 46197 {
+		t.Errorf("%v is announced", at)
 	}
 }

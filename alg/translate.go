@@ -149,6 +149,7 @@ func (s *session) outsideOf(p Pinhole) (_ Pinhole, ok bool) {
 	if s.nat == nil {
 		return p, true
 	}
+	s.leaveOutside() // of one that was forgotten and not closed: nobody was logged in
 	p.As = s.comesAs(p)
 	if !s.nat.rewrites(p.Mode, s.flow) {
 		return p, true
@@ -215,7 +216,7 @@ func (s *session) settle(d side, line dialogue.Line, came, went []byte, n int) {
 func (s *session) rewritten(d side) (at netip.AddrPort) {
 	for i := range s.w.said {
 		if s.w.said[i].Act == dialogue.Announced && s.w.said[i].Announcement.Mode == announces(d) {
-			at = s.announced.pinhole.At
+			at = s.nat.at.at
 		}
 	}
 	return at
