@@ -80,3 +80,32 @@ func TestOutsidePortsComeBack(t *testing.T) {
 		t.Errorf("%v is announced", at)
 	}
 }
+
+// The server's line may have arrived, too: the resets are in the right numbers.
+func TestAServersLineThatMayHaveArrived(t *testing.T) {
+	x, n := newTranslated(t, clientAddr, outsideServer)
+	line := "227 Entering Passive Mode (10,2,5,5,195,80).\r\n"
+	seq, ack := x.next[fromServer], x.next[fromClient]
+	n.adj = [2]alg.Adjustment{fromClient: {Pos: 7, After: 3, Before: 3}, fromServer: {Pos: seq + 5, Before: 1, After: 2}}
+	if v := x.verdicts[x.say(fromServer, line)]; !v.Drop || len(x.injected) != 2 {
+		t.Fatalf("%+v, %d resets", v, len(x.injected))
+	}
+	for _, p := range x.injected {
+		seg, err := tcp.Parse(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch seg.Dst {
+		case x.flow.Client:
+			if seg.Src != n.seen.Server || seg.Seq != seq+1 || seg.Ack != ack {
+				t.Errorf("to the client: %+v", seg)
+			}
+		case x.flow.Server:
+			if seg.Src != n.seen.Client || seg.Seq != ack+3 || seg.Ack != seq {
+				t.Errorf("to the server: %+v", seg)
+			}
+		default:
+			t.Errorf("to %v", seg.Dst)
+		}
+	}
+}

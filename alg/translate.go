@@ -322,7 +322,9 @@ func (w *Worker) stranded(flow Flow, d side, seg *tcp.Segment, id uint64) bool {
 	if err != nil || !ok || a[d].Before == a[d].After || tcp.Diff(seg.Seq, a[d].Pos) > 0 {
 		return false
 	}
-	w.reset(flow, &t, [2]uint32{seg.Seq, a[fromServer].In(seg.Ack)}, a)
+	var next [2]uint32
+	next[d], next[d.Other()] = seg.Seq, a[d.Other()].In(seg.Ack)
+	w.reset(flow, &t, next, a)
 	w.drop(id)
 	return true
 }
