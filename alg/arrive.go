@@ -339,7 +339,7 @@ func (s *session) resets() {
 	var next [2]uint32
 	var a [2]Adjustment
 	for d := range s.conn.Streams {
-		next[d], a[d] = s.conn.Streams[d].Next(), s.conn.Streams[d].InForce()
+		next[d], a[d] = s.conn.Streams[d].Left(), s.conn.Streams[d].InForce()
 	}
 	s.w.reset(s.flow, t, next, a)
 }

@@ -109,3 +109,24 @@ func TestAServersLineThatMayHaveArrived(t *testing.T) {
 		}
 	}
 }
+
+// A reset that ends a connection names the byte that its receiver expects, though there are
+// lines that it has not been given.
+func TestResetsBehindALineThatWaits(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
+	x.say(fromClient, one)
+	x.say(fromClient, two)
+	r, _ := x.w.Suspend(x.now)
+	x.take(r)
+	if len(x.injected) != 2 {
+		t.Fatalf("%d resets", len(x.injected))
+	}
+	for _, p := range x.injected {
+		seg, _ := tcp.Parse(p)
+		if want := n.adj[fromClient].Out(x.next[fromClient] - uint32(len(two))); seg.Dst == x.flow.Server && seg.Seq != want {
+			t.Errorf("it has the number %d, not %d", seg.Seq, want)
+		}
+	}
+}

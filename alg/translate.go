@@ -307,6 +307,7 @@ func (s *session) send(d side, seg *tcp.Segment, id uint64) {
 		}
 		return
 	}
+	stream.Leave(seg.Seq + seg.Len())
 	at, out, same := stream.Out(seg.Seq, n)
 	if !same && (at != seg.Seq || !bytes.Equal(out, seg.Payload)) {
 		seg.Replace(at, out, s.conn.Room(d))

@@ -89,6 +89,16 @@ func (s *Stream) Passed() uint32 {
 	return s.wanted.Pos
 }
 
+// Leave notes that a segment goes out, which ends before a number of the sender's.
+func (s *Stream) Leave(end uint32) {
+	if Diff(end, s.left) > 0 {
+		s.left = end
+	}
+}
+
+// Left returns the number of the first byte that has not gone out.
+func (s *Stream) Left() uint32 { return s.left }
+
 // Reaches reports whether a segment has bytes that may not go out yet.
 func (s *Stream) Reaches(seq uint32, n int) bool { return Diff(seq+uint32(n), s.Passed()) > 0 }
 
