@@ -130,3 +130,27 @@ func TestResetsBehindALineThatWaits(t *testing.T) {
 		}
 	}
 }
+
+// crowd has a client take up all the memory that it may have.
+func (x *wire) crowd() {
+	for i := range 80 {
+		y := x.another(uint16(2000 + i)).connect()
+		y.s("220 hi")
+		y.say(fromClient, "NOOP "+strings.Repeat("x", 60000))
+	}
+}
+
+// Where no more is remembered than has to be, a line is changed all the same.
+func TestALongSegmentOfACrowd(t *testing.T) {
+	more := strings.Repeat("NOOP\r\n", 300)
+	x := newWire(t, denyTLS)
+	x.crowd()
+	x.connect()
+	x.s("220 hi")
+	x.wantGoes(fromClient, more+"AUTH TLS\r\n", more+"AUTX TLS\r\n")
+
+	x, _ = newTranslated(t, "10.9.9.9", serverAddr) // as long as the client's own
+	x.crowd()
+	x = x.another(41138).login()
+	x.wantGoes(fromClient, more+"PORT 10,1,4,4,180,117\r\n", more+"PORT 10,9,9,9,180,117\r\n")
+}

@@ -145,6 +145,7 @@ func (s *session) place(d side, seg *tcp.Segment, id uint64) {
 		s.finish()
 	}
 	s.send(d, seg, id)
+	s.spare(d, len(fresh))
 }
 
 // keepAlive reports whether a segment is one that only wants an answer: the byte in it was
@@ -194,11 +195,17 @@ func (s *session) take(d side, fresh []byte) {
 		went = s.deny(fresh)
 	}
 	s.read(d, fresh, went)
-	if s.w.Limits.crowded(s.client) {
-		s.text[d].Shorten()
-		if len(fresh) > oneSegment { // it had to pass; sent again it is dropped
-			stream.Forget()
-		}
+}
+
+// spare remembers no more than has to be of the next bytes of one side, where there is no
+// room for more.
+func (s *session) spare(d side, fresh int) {
+	if fresh == 0 || !s.w.Limits.crowded(s.client) {
+		return
+	}
+	s.text[d].Shorten()
+	if fresh > oneSegment { // it had to pass; sent again it is dropped
+		s.conn.Streams[d].Forget()
 	}
 }
 
