@@ -3,6 +3,7 @@ package alg_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/alg/tcp"
@@ -153,4 +154,53 @@ func TestALongSegmentOfACrowd(t *testing.T) {
 	x.crowd()
 	x = x.another(41138).login()
 	x.wantGoes(fromClient, more+"PORT 10,1,4,4,180,117\r\n", more+"PORT 10,9,9,9,180,117\r\n")
+}
+
+// What stands for one client's port is not another's before the packet filter has let go of
+// it, whichever worker has which.
+func TestAnOutsidePortThatIsStillInForce(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		x, _ := newTranslated(t, "10.9.9.9", serverAddr)
+		y := x.from("10.1.4.7", 5000).login()
+		x.login()
+		x.port()
+		x.retr()
+		p := x.last(alg.PinholeOpen).Pinhole
+		if used {
+			x.kernel.use(p)
+		}
+		x.s("150 here", "226 done")
+		y.c("PORT 10,1,4,7,180,117")
+		y.s(ok200)
+		y.retr()
+		x.wantCount(alg.Failure, 0)
+		x.wantOpen(y.last(alg.PinholeOpen).Pinhole)
+		y.s("426 x")
+		x.wait(time.Second)
+		if len(x.kernel.dnat) != 0 {
+			t.Errorf("still translated: %v", x.kernel.dnat)
+		}
+		y.c("PORT 10,1,4,7,180,117")
+		if at := y.last(alg.PinholeAnnounced).Pinhole.At; at.Port() != 46197 {
+			t.Errorf("%v is announced, though nobody has the port", at)
+		}
+	}
+}
+
+// Of two workers one may have closed a pinhole, and not yet told the packet filter.
+func TestAnOutsidePortThatAnotherWorkerStillHas(t *testing.T) {
+	x, n := newTranslated(t, "10.9.9.9", serverAddr)
+	x.login()
+	x.port()
+	x.retr()
+	p := x.last(alg.PinholeOpen).Pinhole
+	z := newWireOf(t, "10.1.4.7", serverAddr, alg.WorkerConfig{Policy: x.policy, Translations: n, Outside: x.outside})
+	z.translated, z.adj, z.kernel.dnat = true, &n.adj, x.kernel.dnat
+	z.login()
+	x.kernel.fail = func([]alg.Op) error { return errKernel } // the transaction is still to come
+	x.s("226 done")
+	z.c("PORT 10,1,4,7,180,117")
+	if at := z.last(alg.PinholeAnnounced).Pinhole.At; at == p.At {
+		t.Errorf("%v is announced, which the other worker has in force", at)
+	}
 }

@@ -66,7 +66,9 @@ func newTranslated(t tb, client, server string, change ...func(*alg.Policy)) (*w
 	for _, c := range change {
 		c(&p)
 	}
-	x := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{Policy: p, Translations: n, Outside: &alg.Outside{}})
+	outside := &alg.Outside{}
+	x := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{Policy: p, Translations: n, Outside: outside})
+	x.outside = outside
 	x.translated, x.adj = true, &n.adj
 	return x, n
 }

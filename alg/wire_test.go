@@ -36,6 +36,8 @@ type wire struct {
 	out    [2]uint32 // and by which interface they leave
 	policy alg.Policy
 	adj    *[2]alg.Adjustment // what the kernel corrects; nil: nothing
+
+	outside *alg.Outside // that the worker shares with others
 }
 
 // has is how a side acknowledges all that the other has said.
