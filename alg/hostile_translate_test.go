@@ -204,3 +204,24 @@ func TestAnOutsidePortThatAnotherWorkerStillHas(t *testing.T) {
 		t.Errorf("%v is announced, which the other worker has in force", at)
 	}
 }
+
+// Where AUTH is denied, a translated connection that cannot be read is ended too, in the
+// names and numbers that its ends know.
+func TestDeniedTLSOfATranslatedConnectionThatIsNotRead(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, outsideServer, denyTLS)
+	seq, ack := x.next[fromClient], x.next[fromServer]
+	n.adj = [2]alg.Adjustment{fromClient: {Pos: 7, After: 3, Before: 3}, fromServer: {Pos: 7, Before: 2, After: 2}}
+	x.wantDrop(x.say(fromClient, "AUTH TLS\r\n"))
+	for _, p := range x.injected {
+		seg, _ := tcp.Parse(p)
+		switch {
+		case seg.Src == n.seen.Server && seg.Dst == x.flow.Client && seg.Seq == ack+2:
+		case seg.Src == n.seen.Client && seg.Dst == x.flow.Server && seg.Seq == seq+3:
+		default:
+			t.Errorf("a reset from %v to %v with the number %d", seg.Src, seg.Dst, seg.Seq)
+		}
+	}
+	if len(x.injected) != 2 {
+		t.Errorf("%d resets", len(x.injected))
+	}
+}

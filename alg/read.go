@@ -15,7 +15,7 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 	}
 	if s.broken {
 		s.replied = s.replied || d == fromServer
-		s.w.foreign(s.flow, d, seg, id)
+		s.foreign(d, seg, id)
 		return
 	}
 	if !s.conn.Streams[d].Near(seg.Seq) {
@@ -26,13 +26,13 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 	if d == fromClient && len(seg.Payload) > 0 {
 		if err := s.conn.Confirm(seg.Ack); err != nil {
 			s.notHelped(err.Error())
-			s.w.foreign(s.flow, d, seg, id)
+			s.foreign(d, seg, id)
 			return
 		}
 	}
 	if s.resumes() && !s.continues(d, seg) {
 		s.forget("it did not go on where the daemon had stopped")
-		s.w.foreign(s.flow, d, seg, id)
+		s.foreign(d, seg, id)
 		return
 	}
 	if !s.talk.Followed() && !s.reads() {
@@ -46,7 +46,7 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 		s.urge(seg)
 	}
 	if s.gone {
-		s.w.foreign(s.flow, d, seg, id)
+		s.foreign(d, seg, id)
 		return
 	}
 	s.place(d, seg, id)

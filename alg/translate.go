@@ -343,18 +343,3 @@ func (s *session) send(d side, seg *tcp.Segment, id uint64) {
 	}
 	s.w.pass(seg, id)
 }
-
-// stranded drops a segment of a translated connection without a session if a line of it was
-// changed that may not have arrived: it cannot be sent again as it was. Both ends are told
-// that the connection is over.
-func (w *Worker) stranded(flow Flow, d side, seg *tcp.Segment, id uint64) bool {
-	t, a, ok, err := w.Translations.Prepare(flow, false)
-	if err != nil || !ok || a[d].Before == a[d].After || tcp.Diff(seg.Seq, a[d].Pos) > 0 {
-		return false
-	}
-	var next [2]uint32
-	next[d], next[d.Other()] = seg.Seq, a[d.Other()].In(seg.Ack)
-	w.reset(flow, &t, next, a)
-	w.drop(id)
-	return true
-}
