@@ -68,6 +68,12 @@ func Probe() (Caps, error) {
 		}
 	}
 
+	caps := probeEach(conn, cfg)
+	return caps, caps.checkQueue(conn, cfg)
+}
+
+// probeEach asks for one after the other.
+func probeEach(conn *nftables.Conn, cfg Config) Caps {
 	can := func(flags nftables.TableFlags, r ...statement) bool { return try(conn, flags, r) == nil }
 	caps := Caps{
 		Owner:       can(nftables.TableFlagOwner),
@@ -75,15 +81,12 @@ func Probe() (Caps, error) {
 		Queue:       can(0, queue(cfg, Caps{Queue: true})),
 		InnerHeader: can(0, hasPayload),
 		Log:         can(0, log("probe", cfg)),
-		NAT: can(0, statement{exprs: []expr.Any{
-			&expr.Immediate{Register: 1, Data: native(0)},
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1},
-		}}),
-		Count: can(0, count(maxFTPS)),
+		NAT:         can(0, translateIPv4),
+		Count:       can(0, count(maxFTPS)),
 	}
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
 	caps.Destroy = try(conn, 0) == nil
-	return caps, caps.checkQueue(conn, cfg)
+	return caps
 }
 
 // probeAll asks in one transaction whether the kernel can do all but the queue statement,
@@ -92,10 +95,10 @@ func Probe() (Caps, error) {
 func probeAll(conn *nftables.Conn, cfg Config) (caps Caps, ok bool) {
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
 	if try(conn, nftables.TableFlagOwner|nftables.TableFlagPersist,
-		rule{isNew}, rule{oneSYN}, rule{hasPayload}, rule{log("probe", cfg)}, rule{count(maxFTPS)}) != nil {
+		rule{isNew}, rule{oneSYN}, rule{hasPayload}, rule{log("probe", cfg)}, rule{translateIPv4}, rule{count(maxFTPS)}) != nil {
 		return Caps{}, false
 	}
-	all := Caps{Owner: true, Persist: true, InnerHeader: true, Destroy: true, Log: true, Count: true}
+	all := Caps{Owner: true, Persist: true, InnerHeader: true, Destroy: true, Log: true, NAT: true, Count: true}
 	all.Queue = try(conn, 0, rule{queue(cfg, Caps{Queue: true})}) == nil
 	return all, true
 }
@@ -128,6 +131,12 @@ func try(conn *nftables.Conn, flags nftables.TableFlags, rules ...rule) error {
 	}
 	return nil
 }
+
+// translateIPv4 is understood where family inet can translate.
+var translateIPv4 = statement{exprs: []expr.Any{
+	&expr.Immediate{Register: 1, Data: native(0)},
+	&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1},
+}}
 
 // oneSYN is true once a day: see element.
 var oneSYN = limit(1, "day", expr.LimitTimeDay, 1)

@@ -261,6 +261,21 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// A kernel that has all is asked at once, and found to have no less than by single questions.
+func TestProbeAtOnce(t *testing.T) {
+	inNamespace(t)
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseLasting()
+	cfg := Config{Queue: 1, Workers: 1}
+	each := probeEach(conn, cfg)
+	if all, ok := probeAll(conn, cfg); ok && all != each {
+		t.Errorf("at once %+v, one after the other %+v", all, each)
+	}
+}
+
 // Someone without privileges is told so.
 func TestWithoutCapability(t *testing.T) {
 	inNamespace(t)
