@@ -58,6 +58,7 @@ type gateway struct {
 	*lab.Lab
 	t      *testing.T
 	daemon *lab.Daemon
+	in     arrangement
 }
 
 func newGateway(t *testing.T, config string) *gateway {
@@ -106,12 +107,13 @@ type control struct {
 type family struct {
 	name                                string
 	client, neighbour, server, outsider netip.Addr
+	dials, seen                         netip.Addr // the server as the client knows it, and the client as the server does
 }
 
 func (g *gateway) families() []family {
 	return []family{
-		{"IPv4", g.Client.IPv4, g.Neighbour.IPv4, g.Server.IPv4, g.Outsider.IPv4},
-		{"IPv6", g.Client.IPv6, g.Neighbour.IPv6, g.Server.IPv6, g.Outsider.IPv6},
+		{"IPv4", g.Client.IPv4, g.Neighbour.IPv4, g.Server.IPv4, g.Outsider.IPv4, g.in.dials(g.Server.IPv4), g.in.seen(g.Client.IPv4)},
+		{"IPv6", g.Client.IPv6, g.Neighbour.IPv6, g.Server.IPv6, g.Outsider.IPv6, g.in.dials(g.Server.IPv6), g.in.seen(g.Client.IPv6)},
 	}
 }
 

@@ -37,7 +37,7 @@ var clientPrograms = []clientProgram{
 	{name: "lftp sync-mode on", script: func(c combination) string { return lftp(c, "on") }},
 	{name: lftpAsync, script: func(c combination) string { return lftp(c, "off") }},
 	{name: "curl", script: func(c combination) string { return curl(c, "") }},
-	{name: "curl without EPRT and EPSV", script: func(c combination) string { return curl(c, "--disable-eprt --disable-epsv") }, only4: true},
+	{name: "curl without EPRT and EPSV", script: func(c combination) string { return curl(c, "--disable-eprt --disable-epsv") }},
 	{name: "tnftp", script: tnftp},
 	{name: "ncftp", script: ncftp, only4: true},
 	{name: "wget", script: wget, cannotPut: "wget only downloads"},

@@ -125,8 +125,8 @@ func testPrograms(t *testing.T, server serverProgram, mode string, a arrangement
 	t.Helper()
 	all := map[int][]combination{}
 	for j, client := range clientPrograms {
-		for _, host := range a.hosts() {
-			if c := (combination{server.name, client, mode, host}); *programs != "some" || chosen(j, c) {
+		for _, host := range []netip.Addr{netip.MustParseAddr("10.2.5.5"), netip.MustParseAddr("fd00:2:5::5")} {
+			if c := (combination{server.name, client, mode, a.dials(host)}); *programs != "some" || chosen(j, c) {
 				all[j] = append(all[j], c)
 			}
 		}

@@ -9,47 +9,85 @@ import (
 
 // arrangement is a way in which the gateway translates between the lab's client and server.
 type arrangement struct {
-	name  string
-	rules string
-	dials string // what the client takes for the server; empty: the server's own address
+	name        string
+	masquerades bool // the client, as the server sees it, has the gateway's address
+	forwards    bool // the client dials the gateway
 }
 
-const masquerading = `
+var (
+	untranslated = arrangement{name: "untranslated"}
+	arrangements = []arrangement{
+		{"masquerade", true, false},
+		{"forward", false, true},
+		{"both", true, true},
+	}
+	everyArrangement = append([]arrangement{untranslated}, arrangements...)
+)
+
+const (
+	masquerading = `
 	chain source {
 		type nat hook postrouting priority srcnat; policy accept;
 		oifname "outside" masquerade
 	}`
-
-const forwarding = `
+	forwarding = `
 	chain destination {
 		type nat hook prerouting priority dstnat; policy accept;
 		ip daddr 10.3.3.2 tcp dport 21 dnat ip to 10.2.5.5
 		ip6 daddr fd00:3:3::2 tcp dport 21 dnat ip6 to fd00:2:5::5
 	}`
-
-var (
-	untranslated = arrangement{}
-	arrangements = []arrangement{
-		{"masquerade", masquerading, ""},
-		{"forward", forwarding, "outside"},
-		{"both", masquerading + forwarding, "outside"},
-	}
 )
 
-// hosts are the addresses that the client takes for the server's.
-func (a arrangement) hosts() []netip.Addr {
-	if a.dials == "" {
-		return []netip.Addr{netip.MustParseAddr("10.2.5.5"), netip.MustParseAddr("fd00:2:5::5")}
+// dials is the address that the client takes for the server's.
+func (a arrangement) dials(server netip.Addr) netip.Addr {
+	switch {
+	case !a.forwards:
+		return server
+	case server.Is4():
+		return netip.MustParseAddr("10.3.3.2")
 	}
-	return []netip.Addr{netip.MustParseAddr("10.3.3.2"), netip.MustParseAddr("fd00:3:3::2")}
+	return netip.MustParseAddr("fd00:3:3::2")
+}
+
+// seen is the address that the server takes for the client's.
+func (a arrangement) seen(client netip.Addr) netip.Addr {
+	switch {
+	case !a.masquerades:
+		return client
+	case client.Is4():
+		return netip.MustParseAddr("10.2.5.1")
+	}
+	return netip.MustParseAddr("fd00:2:5::1")
 }
 
 func (a arrangement) apply(t *testing.T, l *lab.Lab) {
 	t.Helper()
-	if a.rules == "" {
+	rules := ""
+	if a.masquerades {
+		rules += masquerading
+	}
+	if a.forwards {
+		rules += forwarding
+	}
+	translate(t, l, rules)
+}
+
+// translate has the gateway translate by these chains.
+func translate(t *testing.T, l *lab.Lab, chains string) {
+	t.Helper()
+	if chains == "" {
 		return
 	}
-	if out, err := run(t, l.Gateway, "nft -f - <<'END'\ntable inet translation {"+a.rules+"\n}\nEND"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := l.Gateway.LoadRuleset(t.Context(), "table inet translation {"+chains+"\n}\n"); err != nil {
+		t.Fatal(err)
 	}
+}
+
+// newGatewayIn is newGateway in an arrangement.
+func newGatewayIn(t *testing.T, a arrangement, config string) *gateway {
+	t.Helper()
+	g := newGateway(t, config)
+	g.in = a
+	a.apply(t, g.Lab)
+	return g
 }
