@@ -34,12 +34,18 @@ func TestNoAllocation(t *testing.T) {
 	for name, dialogue := range map[string][]spoken{
 		"NOOP": {{fromClient, "NOOP\r\n"}, {fromServer, "200 NOOP ok.\r\n"}},
 		"active transfer": {
-			{fromClient, port46197 + "\r\n"}, {fromServer, ok200 + "\r\n"}, {fromClient, "RETR x\r\n"},
-			{fromServer, "150 x\r\n"}, {fromServer, "226 x\r\n"},
+			{fromClient, port46197 + "\r\n"},
+			{fromServer, ok200 + "\r\n"},
+			{fromClient, "RETR x\r\n"},
+			{fromServer, "150 x\r\n"},
+			{fromServer, "226 x\r\n"},
 		},
 		"passive transfer": {
-			{fromClient, "EPSV\r\n"}, {fromServer, "229 x (|||50000|)\r\n"}, {fromClient, "RETR x\r\n"},
-			{fromServer, "150 x\r\n"}, {fromServer, "226 x\r\n"},
+			{fromClient, "EPSV\r\n"},
+			{fromServer, "229 x (|||50000|)\r\n"},
+			{fromClient, "RETR x\r\n"},
+			{fromServer, "150 x\r\n"},
+			{fromServer, "226 x\r\n"},
 		},
 	} {
 		x := newWire(t).login()

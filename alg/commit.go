@@ -33,8 +33,8 @@ func (s *session) change(op Op) {
 // transaction fails each change is tried by itself: one session's must not cost
 // another's.
 //
-// What was used and is closed goes along: nothing waits for that, and a transaction costs
-// more than what is in it. With a tick it goes by itself.
+// What was used and is closed goes along, as a transaction costs more than what is in it.
+// Where there is none it goes by itself, later: nothing waits for that.
 func (w *Worker) commit() {
 	if len(w.changes) == 0 {
 		return
@@ -122,7 +122,8 @@ func (w *Worker) closeUsed() {
 }
 
 // Settle tells the sink what happened, in order, and does what nothing waits for: finding
-// out about pinholes, vouching. It is called after the verdicts of a Result were given.
+// out about pinholes, closing those that were used, vouching. It is called after the
+// verdicts of a Result were given.
 func (w *Worker) Settle(now time.Time) {
 	if !w.now.IsZero() {
 		w.now = now
@@ -137,6 +138,8 @@ func (w *Worker) Settle(now time.Time) {
 		w.pending[i] = pending{}
 	}
 	w.pending = w.pending[:0]
+	w.closeUsed()
+	w.commit()
 	for _, s := range w.trusted {
 		s.vouchNow()
 	}

@@ -69,7 +69,6 @@ func ExampleWorker() {
 			down += uint32(len(text))
 		}
 	}
-	w.Tick(now.Add(100 * time.Millisecond)) // what was used goes with the next transaction, or a tick
 	// Output:
 	// < 220 ready
 	//   event: session.start

@@ -31,8 +31,7 @@ func TestRest(t *testing.T) {
 			x.retr()
 			x.kernel.use(x.hole(46197))
 			x.s("150 x", "226 x")
-		}, tick, tick},
-		{"the same after a tick", func() { x.wait(tick) }, 59 * time.Second, time.Minute},
+		}, 59 * time.Second, time.Minute},
 		{"a packet that waits", func() { x.at(fromClient, 10, "NOOP\r\n") }, tick, tick},
 	} {
 		step.do()

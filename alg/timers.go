@@ -61,7 +61,7 @@ func (t *timer) stop() {
 
 // Rest returns how long Tick may be put off if no packet comes before.
 func (w *Worker) Rest() time.Duration {
-	if len(w.holding) > 0 || len(w.again) > 0 || len(w.after) > 0 {
+	if len(w.holding) > 0 || len(w.again) > 0 {
 		return tick
 	}
 	rest := int64(longRest)

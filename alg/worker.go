@@ -83,7 +83,7 @@ type Worker struct {
 	res     Result
 	changes []change
 	again   map[retry]change // that the packet filter refused
-	after   []change         // used ones, closed: the next transaction takes them along
+	after   []change         // used ones, closed: nothing waits for that
 	pending []pending
 	trusted []*session // to be vouched for
 	holding []*session // with packets that wait
@@ -174,7 +174,6 @@ func (w *Worker) Tick(now time.Time) Result {
 	}
 	w.leave()
 	w.tryAgain()
-	w.closeUsed()
 	w.commit()
 	return w.res
 }
@@ -192,7 +191,6 @@ func (w *Worker) end() {
 	}
 	w.leave()
 	w.holding = nil
-	w.closeUsed()
 	w.commit()
 }
 

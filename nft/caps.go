@@ -72,35 +72,69 @@ func Probe() (Caps, error) {
 	return caps, caps.checkQueue(conn, cfg)
 }
 
-// probeEach asks for one after the other.
-func probeEach(conn *nftables.Conn, cfg Config) Caps {
-	can := func(flags nftables.TableFlags, r ...statement) bool { return try(conn, flags, r) == nil }
-	caps := Caps{
-		Owner:       can(nftables.TableFlagOwner),
-		Persist:     can(nftables.TableFlagOwner | nftables.TableFlagPersist),
-		Queue:       can(0, queue(cfg, Caps{Queue: true})),
-		InnerHeader: can(0, hasPayload),
-		Log:         can(0, log("probe", cfg)),
-		NAT:         can(0, translateIPv4),
-		Count:       can(0, count(maxFTPS)),
-	}
-	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
-	caps.Destroy = try(conn, 0) == nil
-	return caps
+// question is what the kernel is asked about one of the Caps.
+type question struct {
+	about func(*Caps) *bool
+	flags nftables.TableFlags
+	rule  rule // nil: about the flags alone
 }
 
-// probeAll asks in one transaction whether the kernel can do all but the queue statement,
-// which can be left out of a new kernel too, and in one more for that. ok is false where it
-// cannot.
-func probeAll(conn *nftables.Conn, cfg Config) (caps Caps, ok bool) {
+// questions are all but those about Queue and Destroy.
+func questions(cfg Config) []question {
+	return []question{
+		{func(c *Caps) *bool { return &c.Owner }, nftables.TableFlagOwner, nil},
+		{func(c *Caps) *bool { return &c.Persist }, nftables.TableFlagOwner | nftables.TableFlagPersist, nil},
+		{func(c *Caps) *bool { return &c.InnerHeader }, 0, rule{hasPayload}},
+		{func(c *Caps) *bool { return &c.Log }, 0, rule{log("probe", cfg)}},
+		{func(c *Caps) *bool { return &c.NAT }, 0, rule{{exprs: []expr.Any{
+			&expr.Immediate{Register: 1, Data: native(0)},
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1},
+		}}}},
+		{func(c *Caps) *bool { return &c.Count }, 0, rule{count(maxFTPS)}},
+	}
+}
+
+// destroyProbe begins a transaction with what old kernels do not know.
+func destroyProbe(conn *nftables.Conn) {
 	conn.DestroyTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: probeName})
-	if try(conn, nftables.TableFlagOwner|nftables.TableFlagPersist,
-		rule{isNew}, rule{oneSYN}, rule{hasPayload}, rule{log("probe", cfg)}, rule{translateIPv4}, rule{count(maxFTPS)}) != nil {
+}
+
+func canQueue(conn *nftables.Conn, cfg Config) bool {
+	return try(conn, 0, rule{queue(cfg, Caps{Queue: true})}) == nil
+}
+
+// probeAll asks in one transaction whether the kernel can do everything, and in one more
+// about the queue statement, which new kernels may lack too. ok is false where it cannot.
+func probeAll(conn *nftables.Conn, cfg Config) (caps Caps, ok bool) {
+	flags, rules := nftables.TableFlags(0), []rule{{isNew}, {oneSYN}}
+	for _, q := range questions(cfg) {
+		*q.about(&caps) = true
+		flags |= q.flags
+		if q.rule != nil {
+			rules = append(rules, q.rule)
+		}
+	}
+	destroyProbe(conn)
+	if try(conn, flags, rules...) != nil {
 		return Caps{}, false
 	}
-	all := Caps{Owner: true, Persist: true, InnerHeader: true, Destroy: true, Log: true, NAT: true, Count: true}
-	all.Queue = try(conn, 0, rule{queue(cfg, Caps{Queue: true})}) == nil
-	return all, true
+	caps.Destroy, caps.Queue = true, canQueue(conn, cfg)
+	return caps, true
+}
+
+// probeEach asks about one thing after the other.
+func probeEach(conn *nftables.Conn, cfg Config) (caps Caps) {
+	for _, q := range questions(cfg) {
+		var rules []rule
+		if q.rule != nil {
+			rules = []rule{q.rule}
+		}
+		*q.about(&caps) = try(conn, q.flags, rules...) == nil
+	}
+	destroyProbe(conn)
+	caps.Destroy = try(conn, 0) == nil
+	caps.Queue = canQueue(conn, cfg)
+	return caps
 }
 
 // checkQueue asks whether the xtables target is there where the queue statement is not.
@@ -131,12 +165,6 @@ func try(conn *nftables.Conn, flags nftables.TableFlags, rules ...rule) error {
 	}
 	return nil
 }
-
-// translateIPv4 is understood where family inet can translate.
-var translateIPv4 = statement{exprs: []expr.Any{
-	&expr.Immediate{Register: 1, Data: native(0)},
-	&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1},
-}}
 
 // oneSYN is true once a day: see element.
 var oneSYN = limit(1, "day", expr.LimitTimeDay, 1)

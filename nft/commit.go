@@ -74,7 +74,7 @@ func (t *Table) change(op *alg.Op, seq uint32, last bool) error {
 		if err := e.flow(setReleased, op.Flow); err != nil {
 			return err
 		}
-		if t.translates {
+		if t.guarded {
 			t.add(&e, seq, 0)
 			e.table = guardName
 		}

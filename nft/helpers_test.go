@@ -57,6 +57,9 @@ func install(t testing.TB, cfg Config, caps Caps) *Table {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { table.Close() })
+	if err := table.Guard(true); err != nil {
+		t.Fatal(err)
+	}
 	return table
 }
 

@@ -104,7 +104,7 @@ func (t *Table) move(before, after int) (moved bool, err error) {
 	}
 	cfg := t.cfg
 	cfg.Before, cfg.After = before, after
-	for _, rs := range rulesets(cfg, t.caps) {
+	for _, rs := range t.rulesets(cfg) {
 		for _, c := range rs.placed {
 			t.conn.DelChain(&nftables.Chain{Name: c.name, Table: inet(rs.table)})
 		}

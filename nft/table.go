@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -13,20 +14,21 @@ import (
 
 var errClosed = fmt.Errorf("nft table inet %s: %w", tableName, net.ErrClosed)
 
-// Table is the installed table, and the guard beside it (see Config.Translates). It is safe for concurrent use: all calls share the one
-// socket that owns the table, one at a time.
+// Table is the installed table, and the guard beside it where there is one: see Guard. It is
+// safe for concurrent use: all calls share the one socket that owns the table, one at a time.
 type Table struct {
 	caps         Caps
 	active, ftps []rangeSet // where elements go, by ports
 	translates   bool
 
-	mu   sync.Mutex
-	cfg  Config
-	conn *nftables.Conn // nil: closed
-	fd   int            // of conn
-	seq  uint32
-	out  messages
-	in   []byte
+	mu      sync.Mutex
+	cfg     Config
+	guarded bool           // there is to be a guard
+	conn    *nftables.Conn // nil: closed
+	fd      int            // of conn
+	seq     uint32
+	out     messages
+	in      []byte
 }
 
 // Install puts the table in place, in one transaction that also takes away what an
@@ -51,6 +53,7 @@ func Install(cfg Config, caps Caps) (*Table, error) {
 		return nil, fmt.Errorf("opening a netfilter socket: %w", err)
 	}
 	t.conn = conn
+	t.guarded = t.translates && t.there(guardName) // an earlier process had connections to guard
 	if err := t.install(); err != nil {
 		return nil, errors.Join(err, conn.CloseLasting())
 	}
@@ -97,10 +100,16 @@ func unpolled(fd int) error {
 		return fmt.Errorf("opening a netfilter netlink socket: %w", err)
 	}
 	defer func() { _ = unix.Close(s) }()
-	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil { // closes the old one, which sets its address free
+	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil { // closes the old one
 		return fmt.Errorf("replacing a netlink socket: %w", err)
 	}
-	if err := unix.Bind(fd, name); err != nil {
+	err = unix.Bind(fd, name)
+	for tries := 0; errors.Is(err, unix.EADDRINUSE) && tries < 1000; tries++ {
+		// The poller may be looking at the old one, which lives as long (epi_fget).
+		time.Sleep(time.Millisecond)
+		err = unix.Bind(fd, name)
+	}
+	if err != nil {
 		return fmt.Errorf("binding a netlink socket: %w", err)
 	}
 	return nil
@@ -108,7 +117,7 @@ func unpolled(fd int) error {
 
 // install replaces the table. It is called with mu held, or before t is shared.
 func (t *Table) install() error {
-	for _, rs := range rulesets(t.cfg, t.caps) {
+	for _, rs := range t.rulesets(t.cfg) {
 		if err := t.replace(rs); err != nil {
 			return err
 		}
@@ -135,6 +144,50 @@ func (t *Table) replace(rs ruleset) error {
 		return fmt.Errorf("designing nft table inet %s: %w", rs.table, err)
 	}
 	t.addChains(table, rs.all())
+	return nil
+}
+
+// rulesets returns what is there, or is to be.
+func (t *Table) rulesets(cfg Config) []ruleset {
+	all := rulesets(cfg, t.caps)
+	if !t.guarded {
+		return all[:1]
+	}
+	return all
+}
+
+// there reports whether there is such a table.
+func (t *Table) there(name string) bool {
+	_, err := t.conn.ListTableOfFamily(name, nftables.TableFamilyINet)
+	return err == nil
+}
+
+// Guard puts the guard in place, or takes it away. It is for as long as there are control
+// connections that are translated: what they say must not pass unread, not even when this
+// process is killed. Meanwhile the table alone does that. Where the table translates
+// nothing, there is none.
+func (t *Table) Guard(on bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn == nil {
+		return errClosed
+	}
+	if on == t.guarded || !t.translates {
+		return nil
+	}
+	var err error
+	if on {
+		err = t.replace(rulesets(t.cfg, t.caps)[1])
+	} else {
+		t.destroy(guardName)
+	}
+	if err == nil {
+		err = t.conn.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("guarding connections in nft table inet %s: %w", guardName, err)
+	}
+	t.guarded = on
 	return nil
 }
 
@@ -211,7 +264,7 @@ func (t *Table) Restore() (bool, error) {
 	if t.conn == nil {
 		return false, errClosed
 	}
-	for i, rs := range rulesets(t.cfg, t.caps) {
+	for i, rs := range t.rulesets(t.cfg) {
 		_, err := t.conn.ListTableOfFamily(rs.table, nftables.TableFamilyINet)
 		switch {
 		case err == nil:
@@ -250,7 +303,7 @@ func (t *Table) close(guarded bool) error {
 		return nil
 	}
 	var errs []error
-	if !guarded && t.translates {
+	if !guarded && t.guarded {
 		t.destroy(guardName)
 		errs = append(errs, t.conn.Flush())
 	}

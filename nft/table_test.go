@@ -182,6 +182,42 @@ func TestCloseGuarded(t *testing.T) {
 	})
 }
 
+// There is a guard while somebody wants one, and from an earlier process on.
+func TestGuardOnDemand(t *testing.T) {
+	inNamespace(t)
+	caps := probe(t)
+	needs(t, caps.NAT, "NAT in family inet")
+	table, err := Install(defaults(), caps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string, want bool) {
+		t.Helper()
+		if got := strings.Contains(nft(t, "list", "tables"), guardName); got != want {
+			t.Errorf("%s: a guard: %v, want %v", when, got, want)
+		}
+	}
+	check("at first", false)
+	for _, on := range []bool{true, true, false, false, true} {
+		if err := table.Guard(on); err != nil {
+			t.Fatal(err)
+		}
+		check("on demand", on)
+	}
+	if err := table.CloseGuarded(); err != nil {
+		t.Fatal(err)
+	}
+	check("after the end", true)
+	if table, err = Install(defaults(), caps); err != nil {
+		t.Fatal(err)
+	}
+	check("in the next process", true)
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check("in the end", false)
+}
+
 // A kernel that cannot translate, and a single host, have no use for a guard.
 func TestNoGuard(t *testing.T) {
 	for name, change := range map[string]func(*Config, *Caps){
@@ -255,24 +291,12 @@ func TestProbe(t *testing.T) {
 	if before.ID != after.ID || nft(t, "list", "ruleset") != text {
 		t.Errorf("the ruleset is of generation %d, and was of %d", after.ID, before.ID)
 	}
+	if each := probeEach(conn, Config{Queue: 1, Workers: 1}); each != caps {
+		t.Errorf("asked one by one it is %+v", each)
+	}
 	install(t, defaults(), caps)
 	if again := probe(t); again != caps {
 		t.Errorf("with a table in place it is %+v", again)
-	}
-}
-
-// A kernel that has all is asked at once, and found to have no less than by single questions.
-func TestProbeAtOnce(t *testing.T) {
-	inNamespace(t)
-	conn, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.CloseLasting()
-	cfg := Config{Queue: 1, Workers: 1}
-	each := probeEach(conn, cfg)
-	if all, ok := probeAll(conn, cfg); ok && all != each {
-		t.Errorf("at once %+v, one after the other %+v", all, each)
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 	"github.com/google/nftables"
 )
 
-// Text returns in nft syntax what Install puts in place, transaction and all. It can
+// Text returns in nft syntax what Install puts in place, transaction and all, and the guard
+// (see Table.Guard). It can
 // be loaded with `nft -f`, which needs nftables 1.0 or newer; where the kernel lacks
 // the queue statement, the text still has it in place of the xtables NFQUEUE target.
 // The line of the operator's chains is not in it: see AnchorText.
@@ -16,6 +17,9 @@ func Text(cfg Config, caps Caps) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	for _, rs := range rulesets(cfg, caps) {
+		if rs.table == guardName {
+			line("\n# while there are control connections that are translated:")
+		}
 		line("table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {", rs.table)
 		if rs.flags != 0 {
 			line("\tflags %s", flagNames(rs.flags))

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
@@ -36,15 +37,19 @@ func TestRealProgramsTransferInActiveMode(t *testing.T) {
 		}
 	}
 	opened, used := 0, 0
-	for _, e := range g.daemon.Events() {
-		switch e.Event {
-		case "pinhole.open":
-			opened++
-		case "pinhole.used":
-			used++
+	eventually(t, 5*time.Second, "every transfer is told", func() bool {
+		opened, used = 0, 0
+		for _, e := range g.daemon.Events() {
+			switch e.Event {
+			case "pinhole.open":
+				opened++
+			case "pinhole.used":
+				used++
+			}
 		}
-	}
-	if opened < len(transfers) || opened != used {
+		return opened >= len(transfers) && opened == used
+	})
+	if t.Failed() {
 		t.Errorf("%d pinholes opened, %d used", opened, used)
 	}
 }

@@ -66,7 +66,7 @@ func rules() *cobra.Command {
 		caps, err := nft.Probe()
 		if err != nil {
 			c.PrintErrf("ftpalg: the kernel could not be asked (%v): these are the rules for one that can do everything\n", err)
-			caps = nft.Caps{Owner: true, Persist: true, Queue: true, InnerHeader: true, Destroy: true}
+			caps = nft.Caps{Owner: true, Persist: true, Queue: true, InnerHeader: true, Destroy: true, NAT: true}
 		}
 		if before, after, err := nft.Placement(conf.Table.Hooks); err == nil {
 			conf.Table.Before, conf.Table.After = before, after

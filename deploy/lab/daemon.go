@@ -112,9 +112,18 @@ type Event struct {
 	Bytes    uint64        `json:"bytes"`
 }
 
-// Events returns the events that the daemon has logged so far. Lines of its log
-// that are none are left out.
+// gathers is more than the time for which a daemon gathers events before it logs them.
+const gathers = 200 * time.Millisecond
+
+// Events returns the events that have happened so far. It gives the daemon the time to log
+// them; who waits for one that is still to come uses AwaitEvent.
 func (d *Daemon) Events() []Event {
+	time.Sleep(gathers)
+	return d.logged()
+}
+
+// logged returns the events in the log. Lines that are none are left out.
+func (d *Daemon) logged() []Event {
 	var events []Event
 	for line := range strings.Lines(d.Log()) {
 		var e struct {
@@ -134,7 +143,7 @@ func (d *Daemon) Events() []Event {
 // and returns the first such.
 func (d *Daemon) AwaitEvent(ctx context.Context, match func(Event) bool) (found Event, err error) {
 	err = d.await(ctx, "logs the event", func() (bool, error) {
-		for _, e := range d.Events() {
+		for _, e := range d.logged() {
 			if match(e) {
 				found = e
 				return true, nil

@@ -172,7 +172,7 @@ func (d *daemon) makeWorkers() error {
 		d.later(flows.Close)
 		c.Flows, d.flows = flows, flows
 		if d.translates {
-			c.Translations, c.Outside = flows, &alg.Outside{}
+			c.Translations, c.Outside = &translations{flows, d.table, d.events.sink}, &alg.Outside{}
 		}
 		d.openCounting()
 	}
@@ -227,6 +227,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		tasks.Go(func() error { return api.Serve(told, d.listener, d.answers(ctx)) })
 	}
 	tasks.Go(func() error { return d.keepTable(ctx) })
+	tasks.Go(func() error { return d.keepGuard(ctx) })
 	tasks.Go(func() error { return d.keepAnchor(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()

@@ -18,6 +18,8 @@ const (
 	Floor  = "floor"
 	FTPALG = "ftpalg"
 
+	Translated = "translated"
+
 	Conntrackd = "conntrackd"
 )
 
@@ -41,6 +43,16 @@ type column struct {
 	// start starts what is none of the programs above; nil: there is none such.
 	start func(context.Context, *stand) (*process, error)
 }
+
+// masquerade gives clients the gateway's outside address.
+const masquerade = `
+table inet translation {
+	chain source {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "outside" masquerade
+	}
+}
+`
 
 //go:embed plain.nft
 var plainRuleset string
@@ -68,6 +80,10 @@ var columns = []column{
 	{
 		name: FTPALG, title: "ftpalg", ruleset: lab.Ruleset("stateful"), runs: programFTPALG,
 		about: "The daemon, with its defaults.",
+	},
+	{
+		name: Translated, title: "ftpalg, translated", ruleset: lab.Ruleset("stateful") + masquerade, runs: programFTPALG,
+		about: "The same behind masquerade: announcements are rewritten, and data connections translated.",
 	},
 }
 
