@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/ftpalg/ftpalg/deploy/lab"
@@ -21,7 +22,6 @@ var (
 		{"forward", false, true},
 		{"both", true, true},
 	}
-	everyArrangement = append([]arrangement{untranslated}, arrangements...)
 )
 
 const (
@@ -81,6 +81,31 @@ func translate(t *testing.T, l *lab.Lab, chains string) {
 	if err := l.Gateway.LoadRuleset(t.Context(), "table inet translation {"+chains+"\n}\n"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// everywhere does a test without a translation, and with one of the client and of the server.
+func everywhere(t *testing.T, config string, do func(t *testing.T, g *gateway)) {
+	t.Helper()
+	for _, a := range []arrangement{untranslated, arrangements[0], arrangements[1]} {
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			do(t, newGatewayIn(t, a, config))
+		})
+	}
+}
+
+// translated tells whether the gateway translates one of the ends.
+func (f family) translated() bool { return f.dials != f.server || f.seen != f.client }
+
+// outside is how an announcement reads behind the gateway, where its port is free there.
+func (f family) outside(line string) string {
+	commas := func(a netip.Addr) string { return strings.ReplaceAll(a.String(), ".", ",") }
+	for own, other := range map[string]string{
+		f.client.String(): f.seen.String(), commas(f.client): commas(f.seen), commas(f.server): commas(f.dials),
+	} {
+		line = strings.Replace(line, own, other, 1)
+	}
+	return line
 }
 
 // newGatewayIn is newGateway in an arrangement.
