@@ -57,6 +57,24 @@ func TestRepetitionEndsWithTransfer(t *testing.T) {
 	}
 }
 
+// The nft program can list what was admitted: of some types it cannot list two elements.
+func TestAdmittedIsListed(t *testing.T) {
+	for _, p := range []alg.Pinhole{active4, active6} {
+		t.Run(p.Source.String(), func(t *testing.T) {
+			n, table := newGateway(t, func(*Config, *Caps) {})
+			heard := n.client.silence(t)
+			other := p
+			other.Dest = port(p.Dest, p.Dest.Port()+1)
+			for _, p := range []alg.Pinhole{p, other} {
+				commit(t, table, opened(p))
+				n.server.syn(t, netip.AddrPortFrom(p.Source, 20), p.Dest, 7)
+			}
+			wantCount(t, "two SYNs", heard, 2)
+			n.gateway.do(t, func() { nft(t, "list", "ruleset") })
+		})
+	}
+}
+
 // Nothing makes the time longer in which the SYN may be repeated.
 func TestAdmittedIsNotRefreshed(t *testing.T) {
 	n, table := newGateway(t, func(*Config, *Caps) {})

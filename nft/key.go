@@ -26,7 +26,7 @@ type field struct {
 var (
 	tcpSport = field{text: "tcp sport", proto: tcp, base: expr.PayloadBaseTransportHeader, offset: 0, typ: nftables.TypeInetService}
 	tcpDport = field{text: "tcp dport", proto: tcp, base: expr.PayloadBaseTransportHeader, offset: 2, typ: nftables.TypeInetService}
-	tcpSeq   = field{text: "tcp sequence", proto: tcp, base: expr.PayloadBaseTransportHeader, offset: 4, typ: nftables.TypeInteger}
+	tcpSeq   = field{text: "tcp sequence", proto: tcp, base: expr.PayloadBaseTransportHeader, offset: 4, typ: nftables.TypeMark}
 )
 
 // load puts the field into a register.
@@ -87,9 +87,11 @@ func (k key) typ() nftables.SetDatatype {
 }
 
 // decl declares the type in nft syntax. A sequence number has no type of its own there,
-// only that of the field.
+// only that of the field. The nft program says so by userdata of the set, without which it
+// (1.0.6) cannot list two elements with an integer: concat_expr_msort_value asks for its
+// length. A packet mark is 32 bits too.
 func (k key) decl() string {
-	if slices.ContainsFunc(k, func(f field) bool { return f.typ.Name == nftables.TypeInteger.Name }) {
+	if slices.ContainsFunc(k, func(f field) bool { return f.text == tcpSeq.text }) {
 		return "typeof " + k.text()
 	}
 	return "type " + k.typ().Name

@@ -21,6 +21,7 @@ import (
 type knocker struct {
 	*wire
 	g        *gateway
+	f        family
 	from, to netip.AddrPort
 	seen     *lab.Capture
 	marks    int
@@ -42,8 +43,8 @@ func (g *gateway) knocker(f family) *knocker {
 	}
 	g.t.Cleanup(func() { _ = seen.Stop() })
 	return &knocker{
-		g.wire(g.Server, "eth0", g.Gateway, "outside"), g,
-		netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.client, announcedPort), seen, 0,
+		g.wire(g.Server, "eth0", g.Gateway, "outside"), g, f,
+		netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.seen, announcedPort), seen, 0,
 	}
 }
 
@@ -60,7 +61,7 @@ func (k *knocker) arrived() []uint32 {
 	k.t.Helper()
 	k.marks++
 	mark := fmt.Sprintf("mark %d", k.marks)
-	conn, err := k.g.Server.Dial(k.t.Context(), "udp", netip.AddrPortFrom(k.to.Addr(), 33434).String())
+	conn, err := k.g.Server.Dial(k.t.Context(), "udp", netip.AddrPortFrom(k.f.client, 33434).String())
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -73,12 +74,15 @@ func (k *knocker) arrived() []uint32 {
 	if _, err := k.seen.Await(within, func(p lab.Packet) bool { return bytes.HasSuffix(p.Frame, []byte(mark)) }); err != nil {
 		k.t.Fatal(err)
 	}
-	return arrivals(k.seen, k.from, k.to)
+	return arrivals(k.seen, netip.AddrPortFrom(k.f.dials, 20), netip.AddrPortFrom(k.f.client, announcedPort))
 }
 
 func TestOneSYNOfFiveIsAdmitted(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, "")
+	everywhere(t, "", oneSYNOfFiveIsAdmitted)
+}
+
+func oneSYNOfFiveIsAdmitted(t *testing.T, g *gateway) {
 	f := g.families()[0]
 	k := g.knocker(f)
 	c := g.login(f)
@@ -121,20 +125,21 @@ func TestNoSYNIsAdmittedAfterTheEndOfTheSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, "")
-			f := g.families()[0]
-			k := g.knocker(f)
-			c := g.login(f)
-			c.transfer(f)
-			k.knock(1)
-			if got := k.arrived(); len(got) != 1 {
-				t.Fatalf("%d SYNs arrived, want one", len(got))
-			}
-			end(c)
-			k.knock(1, 2, 3)
-			if got := k.arrived(); len(got) != 1 {
-				t.Errorf("SYNs with the numbers %d arrived after the end", got[1:])
-			}
+			everywhere(t, "", func(t *testing.T, g *gateway) {
+				f := g.families()[0]
+				k := g.knocker(f)
+				c := g.login(f)
+				c.transfer(f)
+				k.knock(1)
+				if got := k.arrived(); len(got) != 1 {
+					t.Fatalf("%d SYNs arrived, want one", len(got))
+				}
+				end(c)
+				k.knock(1, 2, 3)
+				if got := k.arrived(); len(got) != 1 {
+					t.Errorf("SYNs with the numbers %d arrived after the end", got[1:])
+				}
+			})
 		})
 	}
 }
@@ -144,7 +149,7 @@ func (c *control) accepts(f family) (server, client net.Conn) {
 	c.t.Helper()
 	ln := mustListen(c.t, c.g.Client, netip.AddrPortFrom(f.client, announcedPort).String())
 	defer ln.Close()
-	server, err := c.g.Server.DialFrom(c.t.Context(), netip.AddrPortFrom(f.server, 20), "tcp", ln.Addr().String())
+	server, err := c.g.Server.DialFrom(c.t.Context(), netip.AddrPortFrom(f.server, 20), "tcp", netip.AddrPortFrom(f.seen, announcedPort).String())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -159,7 +164,10 @@ func (c *control) accepts(f family) (server, client net.Conn) {
 // established (nf_conntrack_proto_tcp.c: the last RST came from the other side).
 func TestNoConnectionIsAdmittedAfterAReset(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, "")
+	everywhere(t, "", noConnectionIsAdmittedAfterAReset)
+}
+
+func noConnectionIsAdmittedAfterAReset(t *testing.T, g *gateway) {
 	for _, f := range g.families() {
 		c := g.login(f)
 		c.transfer(f)
@@ -189,29 +197,30 @@ func TestAnEstablishedTransferOutlivesTheDaemonAndNobodyElseComesIn(t *testing.T
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, "")
-			f := g.families()[0]
-			c := g.login(f)
-			c.transfer(f)
-			server, client := c.accepts(f)
-			if err := end(g); err != nil {
-				t.Fatal(err)
-			}
-			for _, way := range [][2]net.Conn{{server, client}, {client, server}} {
-				if _, err := way[0].Write([]byte("data")); err != nil {
+			everywhere(t, "", func(t *testing.T, g *gateway) {
+				f := g.families()[0]
+				c := g.login(f)
+				c.transfer(f)
+				server, client := c.accepts(f)
+				if err := end(g); err != nil {
 					t.Fatal(err)
 				}
-				_ = way[1].SetReadDeadline(time.Now().Add(5 * time.Second))
-				if n, err := way[1].Read(make([]byte, 9)); n != 4 || err != nil {
-					t.Errorf("%d bytes arrived, %v", n, err)
+				for _, way := range [][2]net.Conn{{server, client}, {client, server}} {
+					if _, err := way[0].Write([]byte("data")); err != nil {
+						t.Fatal(err)
+					}
+					_ = way[1].SetReadDeadline(time.Now().Add(5 * time.Second))
+					if n, err := way[1].Read(make([]byte, 9)); n != 4 || err != nil {
+						t.Errorf("%d bytes arrived, %v", n, err)
+					}
 				}
-			}
-			// Both say that they are done: for a while after a reset, conntrack itself would
-			// call the next one established, and nobody is there to know better.
-			server.Close()
-			client.Close()
-			listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
-			c.wantData(f, false, "after the daemon's end")
+				// Both say that they are done: for a while after a reset, conntrack itself would
+				// call the next one established, and nobody is there to know better.
+				server.Close()
+				client.Close()
+				listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+				c.wantData(f, false, "after the daemon's end")
+			})
 		})
 	}
 }
@@ -219,7 +228,10 @@ func TestAnEstablishedTransferOutlivesTheDaemonAndNobodyElseComesIn(t *testing.T
 // An operator who marks packets for purposes of his own opens nothing by it.
 func TestMarksOfTheOperatorOpenNothing(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, "")
+	everywhere(t, "", marksOfTheOperatorOpenNothing)
+}
+
+func marksOfTheOperatorOpenNothing(t *testing.T, g *gateway) {
 	if err := g.Gateway.LoadRuleset(t.Context(), `table inet mangle {
 	chain prerouting {
 		type filter hook prerouting priority mangle

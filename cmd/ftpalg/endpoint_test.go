@@ -166,7 +166,7 @@ func (e *endpoint) reads(s segment) {
 func (g *gateway) posts(f family, local netip.AddrPort, request string) (done chan error) {
 	done = make(chan error, 1)
 	go func() {
-		conn, err := g.Client.DialFrom(g.t.Context(), local, "tcp", netip.AddrPortFrom(f.server, 21).String())
+		conn, err := g.Client.DialFrom(g.t.Context(), local, "tcp", netip.AddrPortFrom(f.dials, 21).String())
 		if err == nil {
 			g.t.Cleanup(func() { conn.Close() })
 			_, err = conn.Write([]byte(request))
@@ -223,7 +223,7 @@ func (e *endpoint) finishes(request string, done chan error) {
 // port 20, and that nothing was said to have been opened.
 func (g *gateway) wantNone(f family, when string) {
 	g.t.Helper()
-	if reaches(g.t, g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.client, announcedPort)) {
+	if g.reachesClient(f, announcedPort) {
 		g.t.Errorf("%s: the server reached %v:%d", when, f.client, announcedPort)
 	}
 	for _, e := range g.daemon.Events() {

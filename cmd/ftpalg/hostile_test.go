@@ -34,7 +34,7 @@ func (f family) askPasv() string {
 // dataPassive tries the client's connection to the announced port of the server.
 func (c *control) dataPassive(f family) bool {
 	c.t.Helper()
-	return reaches(c.t, c.g.Client, netip.AddrPort{}, netip.AddrPortFrom(f.server, announcedPort))
+	return c.g.reachesServer(f, announcedPort)
 }
 
 func TestPassiveMode(t *testing.T) {
@@ -91,9 +91,9 @@ func TestRealProgramsTransferInPassiveMode(t *testing.T) {
 
 // TestAttacks plays hostile dialogues through the gateway and then tries the
 // connection that the attacker is after. Lines of the server begin with a digit.
-func TestAttacks(t *testing.T) {
-	t.Parallel()
-	g := newGateway(t, "")
+func TestAttacks(t *testing.T) { t.Parallel(); everywhere(t, "", attacks) }
+
+func attacks(t *testing.T, g *gateway) {
 	f := g.families()[0]
 	neighbour := netip.AddrPortFrom(f.neighbour, 51201)
 	low := netip.AddrPortFrom(f.client, 22)
@@ -138,11 +138,16 @@ func TestAttacks(t *testing.T) {
 				c.c(line)
 			}
 		}
-		from, local := g.Server, netip.AddrPortFrom(f.server, 20)
-		if tc.target.Addr() == f.server {
-			from, local = g.Client, netip.AddrPort{}
+		reached := false
+		switch tc.target.Addr() {
+		case f.server:
+			reached = g.reachesServer(f, tc.target.Port())
+		case f.client:
+			reached = g.reachesClient(f, tc.target.Port())
+		default:
+			reached = reaches(t, g.Server, netip.AddrPortFrom(f.server, 20), tc.target)
 		}
-		if reaches(t, from, local, tc.target) {
+		if reached {
 			t.Errorf("%s: %v was reached", tc.name, tc.target)
 		}
 		c.c("NOOP") // the control connection goes on

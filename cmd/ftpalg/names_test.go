@@ -36,18 +36,18 @@ var (
 )
 
 // client is a lab with a server program, and a client that a test plays.
-func (s namesServer) client(t *testing.T) (g *gateway, login func(port uint16) *endpoint) {
+func (s namesServer) client(g *gateway) (login func(port uint16) *endpoint) {
+	t := g.t
 	t.Helper()
-	g = newGateway(t, "")
 	if _, err := s.start(t.Context(), g.Lab); err != nil {
 		t.Fatal(err)
 	}
 	f := g.families()[0]
 	listen(t, g.Server, netip.AddrPortFrom(f.server, hiddenPort))
 	silence(t, g.Client, "tcp dport 30000-30099")
-	return g, func(port uint16) *endpoint {
+	return func(port uint16) *endpoint {
 		t.Helper()
-		e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, port), netip.AddrPortFrom(f.server, 21))
+		e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, port), netip.AddrPortFrom(f.dials, 21))
 		e.logsIn()
 		return e
 	}
@@ -65,7 +65,7 @@ func (e *endpoint) logsIn() {
 func (g *gateway) wantHidden(when string) {
 	g.t.Helper()
 	read()
-	if reaches(g.t, g.Client, netip.AddrPort{}, netip.AddrPortFrom(g.Server.IPv4, hiddenPort)) {
+	if g.reachesServer(g.families()[0], hiddenPort) {
 		g.t.Errorf("%s: port %d of the server was reached", when, hiddenPort)
 	}
 }
@@ -83,40 +83,43 @@ func TestNamesInSTAT(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			g, login := s.client(t)
-			maker := login(30001) // what it says is not held against the other
-			maker.asks("MKD q", "257 ")
-			maker.asks("MKD q/"+s.made, "257 ")
+			everywhere(t, "", func(t *testing.T, g *gateway) {
+				login := s.client(g)
+				maker := login(30001) // what it says is not held against the other
+				maker.asks("MKD q", "257 ")
+				maker.asks("MKD q/"+s.made, "257 ")
 
-			whole := login(30002)
-			before := len(whole.stream)
-			whole.says("STAT q\r\nPASV\r\n")
-			text := whole.hears("\r\n"+s.code+" ", before)
-			if !strings.Contains(text, s.listed) {
-				t.Fatalf("%s lists %q, want %q in it", s.name, text, s.listed)
-			}
-			whole.hears("\r\n227 ", before)
-			g.wantHidden("STAT and PASV in one segment")
+				whole := login(30002)
+				before := len(whole.stream)
+				whole.says("STAT q\r\nPASV\r\n")
+				text := whole.hears("\r\n"+s.code+" ", before)
+				if !strings.Contains(text, s.listed) {
+					t.Fatalf("%s lists %q, want %q in it", s.name, text, s.listed)
+				}
+				whole.hears("\r\n227 ", before)
+				g.wantHidden("STAT and PASV in one segment")
 
-			// The client asks when the name has ended the reply and not yet begun the next.
-			slow := login(30003)
-			slow.room = 0
-			slow.window()
-			slow.says("STAT q\r\n")
-			slow.receives(strings.Index(text, s.listed) + len(s.listed))
-			slow.says("PASV\r\n")
-			slow.room = 0x7000
-			before = len(slow.stream)
-			slow.window()
-			slow.hears(hidden, before)
-			g.wantHidden("PASV in the middle of the answer to STAT")
+				// The client asks when the name has ended the reply and not yet begun the next.
+				slow := login(30003)
+				slow.room = 0
+				slow.window()
+				slow.says("STAT q\r\n")
+				slow.receives(strings.Index(text, s.listed) + len(s.listed))
+				slow.says("PASV\r\n")
+				slow.room = 0x7000
+				before = len(slow.stream)
+				slow.window()
+				slow.hears(hidden, before)
+				g.wantHidden("PASV in the middle of the answer to STAT")
+			})
 		})
 	}
 }
 
-func TestNamesInPWD(t *testing.T) {
-	t.Parallel()
-	g, login := proftpd.client(t)
+func TestNamesInPWD(t *testing.T) { t.Parallel(); everywhere(t, "", namesInPWD) }
+
+func namesInPWD(t *testing.T, g *gateway) {
+	login := proftpd.client(g)
 	// proftpd looks for the line's end before it takes telnet commands away, so that
 	// this makes CR LF of both ends of the line within.
 	const ends = "\r\xff\xfb\x01\n" // CR, IAC WILL ECHO, LF

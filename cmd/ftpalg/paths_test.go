@@ -20,11 +20,12 @@ func loosely(t *testing.T, do func(t *testing.T, g *gateway)) {
 	for name, filter := range map[string]string{"loose": "2", "none": "0"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, "")
-			for _, where := range []string{"all", "inside", "outside"} {
-				setting(t, g.Gateway, "net.ipv4.conf."+where+".rp_filter", filter)
-			}
-			do(t, g)
+			everywhere(t, "", func(t *testing.T, g *gateway) {
+				for _, where := range []string{"all", "inside", "outside"} {
+					setting(t, g.Gateway, "net.ipv4.conf."+where+".rp_filter", filter)
+				}
+				do(t, g)
+			})
 		})
 	}
 }
@@ -64,7 +65,7 @@ func TestAClientAnswersItsOwnPASV(t *testing.T) {
 		target := netip.AddrPortFrom(f.server, 8081)
 		listen(t, g.Server, target)
 		silence(t, g.Client, "tcp dport 30021")
-		e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, 30021), netip.AddrPortFrom(f.server, 21))
+		e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, 30021), netip.AddrPortFrom(f.dials, 21))
 		e.hears("220 ", 0)
 		e.asks("USER "+lab.User, "331 ")
 		e.asks("PASS "+lab.Password, "230 ")
@@ -72,7 +73,8 @@ func TestAClientAnswersItsOwnPASV(t *testing.T) {
 		e.window()
 		e.says("PASV\r\n")
 		forge := g.fromInside()
-		answer := segment{from: e.remote, to: e.local, seq: e.got, ack: e.sent, flags: ack | psh, window: 0x7000}
+		// As connection tracking knows it from the server.
+		answer := segment{from: netip.AddrPortFrom(f.server, 21), to: netip.AddrPortFrom(f.seen, 30021), seq: e.got, ack: e.sent, flags: ack | psh, window: 0x7000}
 		for _, answer.payload = range []string{
 			"227 Entering Passive Mode (10,2,5,5,31,145).\r\n",
 			"227 Entering Passive Mode (10,2,5,5,31,145).\r\n",
@@ -80,7 +82,7 @@ func TestAClientAnswersItsOwnPASV(t *testing.T) {
 			forge.send(answer)
 		}
 		read()
-		if reaches(t, g.Client, netip.AddrPort{}, target) {
+		if g.reachesServer(f, target.Port()) {
 			t.Errorf("%v was reached", target)
 		}
 		g.wantViolation(e.local)
@@ -89,7 +91,7 @@ func TestAClientAnswersItsOwnPASV(t *testing.T) {
 		e.room = 200
 		e.window()
 		port := announcedIn(t, e.hears("\r\n", from))
-		if !reaches(t, g.Client, netip.AddrPort{}, netip.AddrPortFrom(f.server, port)) {
+		if !reaches(t, g.Client, netip.AddrPort{}, netip.AddrPortFrom(f.dials, port)) {
 			t.Errorf("port %d, which the server has announced, is not reached", port)
 		}
 	})
@@ -106,7 +108,7 @@ func TestAServerSpeaksForAClientThatOnlyConnected(t *testing.T) {
 		atOnce(t, "connecting", done)
 		e.says("220 hello\r\n")
 		from := e.got
-		client := segment{from: e.remote, to: e.local, seq: from, ack: e.sent, flags: ack | psh, window: 0x7000}
+		client := segment{from: netip.AddrPortFrom(f.client, e.remote.Port()), to: netip.AddrPortFrom(f.dials, 21), seq: from, ack: e.sent, flags: ack | psh, window: 0x7000}
 		for _, line := range [][2]string{
 			{"USER u\r\n", "230 in\r\n"}, {"PORT 10,1,4,4,39,15\r\n", "200 ok\r\n"}, {"RETR x\r\n", ""},
 		} {
@@ -121,10 +123,10 @@ func TestAServerSpeaksForAClientThatOnlyConnected(t *testing.T) {
 			}
 		}
 		read()
-		if reaches(t, g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.client, 9999)) {
+		if g.reachesClient(f, 9999) {
 			t.Errorf("%v:9999 was reached", f.client)
 		}
-		g.wantViolation(e.remote)
+		g.wantViolation(client.from)
 	})
 }
 
@@ -151,18 +153,18 @@ func invent(t *testing.T, g *gateway, answers bool) {
 		silence(t, g.Client, "tcp sport 21")
 	}
 	e := g.rawServer(f)
-	client := netip.AddrPortFrom(f.client, 45678)
+	client, to := netip.AddrPortFrom(f.client, 45678), netip.AddrPortFrom(f.dials, 21)
 	next, back := uint32(1000), uint32(5000)
 	up := func(flags uint8, payload string) {
-		e.send(segment{from: client, to: e.local, seq: next, ack: back, flags: flags, window: 0x7000, payload: payload})
+		e.send(segment{from: client, to: to, seq: next, ack: back, flags: flags, window: 0x7000, payload: payload})
 		next += uint32(len(payload))
 	}
 	down := func(flags uint8, payload string) {
-		e.send(segment{from: e.local, to: client, seq: back, ack: next, flags: flags, window: 0x7000, payload: payload})
+		e.send(segment{from: e.local, to: netip.AddrPortFrom(f.seen, client.Port()), seq: back, ack: next, flags: flags, window: 0x7000, payload: payload})
 		back += uint32(len(payload))
 	}
 	back--
-	e.send(segment{from: client, to: e.local, seq: next, flags: syn, window: 0x7000})
+	e.send(segment{from: client, to: to, seq: next, flags: syn, window: 0x7000})
 	next++
 	down(syn|ack, "")
 	back++
@@ -174,7 +176,7 @@ func invent(t *testing.T, g *gateway, answers bool) {
 	down(ack|psh, "200 ok\r\n")
 	up(ack|psh, "RETR x\r\n")
 	read()
-	if reaches(t, g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.client, 9999)) {
+	if g.reachesClient(f, 9999) {
 		t.Errorf("%v:9999 was reached", f.client)
 	}
 	g.wantViolation(client)

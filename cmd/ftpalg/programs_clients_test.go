@@ -36,7 +36,8 @@ const lftpAsync = "lftp sync-mode off"
 var clientPrograms = []clientProgram{
 	{name: "lftp sync-mode on", script: func(c combination) string { return lftp(c, "on") }},
 	{name: lftpAsync, script: func(c combination) string { return lftp(c, "off") }},
-	{name: "curl", script: curl},
+	{name: "curl", script: func(c combination) string { return curl(c, "") }},
+	{name: "curl without EPRT and EPSV", script: func(c combination) string { return curl(c, "--disable-eprt --disable-epsv") }},
 	{name: "tnftp", script: tnftp},
 	{name: "ncftp", script: ncftp, only4: true},
 	{name: "wget", script: wget, cannotPut: "wget only downloads"},
@@ -73,14 +74,14 @@ ls > listing
 '`, c.choose("off", "on"), sync))
 }
 
-func curl(c combination) string {
+func curl(c combination, options string) string {
 	return c.fill(fmt.Sprintf(`
 ftp() { curl --silent --show-error --globoff --max-time 20 %s "$@"; }
 ftp -o got.small URL/small -o got.big URL/big
 ftp -T ../small URL/put.small
 ftp -T ../big URL/put.big
 ftp URL/ >listing
-`, c.choose("--ftp-port -", "--ftp-pasv")))
+`, c.choose("--ftp-port - ", "--ftp-pasv ")+options))
 }
 
 // tnftp -A and -p do not fall back to the other mode.

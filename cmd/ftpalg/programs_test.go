@@ -54,7 +54,7 @@ type combination struct {
 	server string
 	client clientProgram
 	mode   string     // active or passive
-	host   netip.Addr // of the server
+	host   netip.Addr // of the server, as the client knows it
 }
 
 func (c combination) name() string {
@@ -98,28 +98,58 @@ func TestPrograms(t *testing.T) {
 		for _, mode := range []string{"active", "passive"} {
 			t.Run(server.name+" "+mode, func(t *testing.T) {
 				t.Parallel()
-				files := contents()
-				l := gatewayFor(t, server, mode)
-				if _, err := server.start(t.Context(), l); err != nil {
-					t.Fatal(err)
-				}
-				for name, b := range files {
-					for _, dir := range []string{lab.ServerFiles, l.Client.Home()} {
-						if err := os.WriteFile(l.Path(filepath.Join(dir, name)), b, 0o644); err != nil {
-							t.Fatal(err)
-						}
-					}
-				}
-				for j, client := range clientPrograms {
-					for _, host := range []netip.Addr{l.Server.IPv4, l.Server.IPv6} {
-						c := combination{server.name, client, mode, host}
-						if *programs == "some" && !c.chosen(i+j) {
-							continue
-						}
-						t.Run(c.name(), func(t *testing.T) { c.run(t, l, files) })
-					}
-				}
+				testPrograms(t, server, mode, untranslated, func(j int, c combination) bool { return c.chosen(i + j) })
 			})
+		}
+	}
+}
+
+// The same where the gateway translates addresses.
+func TestProgramsThroughATranslation(t *testing.T) {
+	for k, a := range arrangements {
+		for i, server := range serverPrograms {
+			for m, mode := range []string{"active", "passive"} {
+				t.Run(a.name+" "+server.name+" "+mode, func(t *testing.T) {
+					t.Parallel()
+					// Every client and every server once.
+					testPrograms(t, server, mode, a, func(j int, c combination) bool {
+						return (j+k)%len(serverPrograms) == i && (j+k/2)%2 == m && c.host.Is6() == (j%3 == k && !c.client.only4)
+					})
+				})
+			}
+		}
+	}
+}
+
+func testPrograms(t *testing.T, server serverProgram, mode string, a arrangement, chosen func(int, combination) bool) {
+	t.Helper()
+	all := map[int][]combination{}
+	for j, client := range clientPrograms {
+		for _, host := range []netip.Addr{netip.MustParseAddr("10.2.5.5"), netip.MustParseAddr("fd00:2:5::5")} {
+			if c := (combination{server.name, client, mode, a.dials(host)}); *programs != "some" || chosen(j, c) {
+				all[j] = append(all[j], c)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	files := contents()
+	l := gatewayFor(t, server, mode)
+	a.apply(t, l)
+	if _, err := server.start(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range files {
+		for _, dir := range []string{lab.ServerFiles, l.Client.Home()} {
+			if err := os.WriteFile(l.Path(filepath.Join(dir, name)), b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for j := range clientPrograms {
+		for _, c := range all[j] {
+			t.Run(c.name(), func(t *testing.T) { c.run(t, l, files) })
 		}
 	}
 }

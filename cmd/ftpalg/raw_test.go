@@ -86,9 +86,9 @@ func (c *control) wantSilence() {
 	}
 }
 
-func TestForgedSegments(t *testing.T) {
-	t.Parallel()
-	g := newGateway(t, "")
+func TestForgedSegments(t *testing.T) { t.Parallel(); everywhere(t, "", forgedSegments) }
+
+func forgedSegments(t *testing.T, g *gateway) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	port := f.port() + "\r\n"
@@ -143,9 +143,11 @@ func TestForgedSegments(t *testing.T) {
 		c.wantSilence()
 		forge.send(forge.segment(seq, ack, port[:10]))
 		_ = c.server.SetReadDeadline(time.Now().Add(patience))
-		if line, err := c.in[c.server].ReadString('\n'); err != nil || line != port {
+		if line, err := c.in[c.server].ReadString('\n'); err != nil || line != f.outside(port) {
 			t.Errorf("%q arrived, %v", line, err)
 		}
+		c.close() // and gives its outside port up
+		c.waitEnd()
 	})
 	t.Run("an announcement in IP fragments is served", func(t *testing.T) {
 		c := g.login(f)
@@ -155,7 +157,7 @@ func TestForgedSegments(t *testing.T) {
 		seq, ack := forge.next()
 		forge.fragments(forge.segment(seq, ack, port+"RETR x\r\n"))
 		_ = c.server.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if line, err := c.in[c.server].ReadString('\n'); err != nil || line != port {
+		if line, err := c.in[c.server].ReadString('\n'); err != nil || line != f.outside(port) {
 			t.Errorf("%q arrived, %v", line, err)
 		}
 		c.wantData(f, true, "from fragments")

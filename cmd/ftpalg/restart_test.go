@@ -204,28 +204,29 @@ func TestAPOSTUnderWayAtARestartOpensNothing(t *testing.T) {
 		for _, greeted := range []bool{false, true} {
 			t.Run(name+map[bool]string{false: ", no word before", true: ", greeted and let in before"}[greeted], func(t *testing.T) {
 				t.Parallel()
-				g := newGateway(t, "")
-				f := g.families()[0]
-				listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
-				e := g.rawServer(f)
-				lines := [][2]string{{"NOOP", "200 ok"}, {f.port(), "200 ok"}, {"RETR x", ""}}
-				text, offset := request(5000, lines)
-				if !greeted { // the daemon has seen nothing of it
-					end(g)
-				}
-				done := g.posts(f, netip.AddrPort{}, text)
-				e.accept()
-				if greeted {
-					e.says("220 hello\r\n230 in\r\n")
-				}
-				e.receives(offset)
-				if greeted {
-					end(g)
-				}
-				g.daemon = g.start("")
-				e.injects(lines)
-				g.wantNone(f, "after the daemon's start in the middle of a POST")
-				e.finishes(text, done)
+				everywhere(t, "", func(t *testing.T, g *gateway) {
+					f := g.families()[0]
+					listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
+					e := g.rawServer(f)
+					lines := [][2]string{{"NOOP", "200 ok"}, {f.port(), "200 ok"}, {"RETR x", ""}}
+					text, offset := request(5000, lines)
+					if !greeted { // the daemon has seen nothing of it
+						end(g)
+					}
+					done := g.posts(f, netip.AddrPort{}, text)
+					e.accept()
+					if greeted {
+						e.says("220 hello\r\n230 in\r\n")
+					}
+					e.receives(offset)
+					if greeted {
+						end(g)
+					}
+					g.daemon = g.start("")
+					e.injects(lines)
+					g.wantNone(f, "after the daemon's start in the middle of a POST")
+					e.finishes(text, done)
+				})
 			})
 		}
 	}

@@ -19,7 +19,10 @@ func spoken(f family) [][2]string {
 
 func TestSlipstreamByReleaseAndAForgedSYNACK(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, "")
+	everywhere(t, "", slipstreamByReleaseAndAForgedSYNACK)
+}
+
+func slipstreamByReleaseAndAForgedSYNACK(t *testing.T, g *gateway) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	e := g.rawServer(f)
@@ -41,7 +44,10 @@ func TestSlipstreamByReleaseAndAForgedSYNACK(t *testing.T) {
 
 func TestSlipstreamByTheSamePortsAgain(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, "")
+	everywhere(t, "", slipstreamByTheSamePortsAgain)
+}
+
+func slipstreamByTheSamePortsAgain(t *testing.T, g *gateway) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	e := g.rawServer(f)
@@ -69,9 +75,9 @@ func TestSlipstreamByTheSamePortsAgain(t *testing.T) {
 	e.finishes(text, done)
 }
 
-func TestSlipstreamByFastOpen(t *testing.T) {
-	t.Parallel()
-	g := newGateway(t, "")
+func TestSlipstreamByFastOpen(t *testing.T) { t.Parallel(); everywhere(t, "", slipstreamByFastOpen) }
+
+func slipstreamByFastOpen(t *testing.T, g *gateway) {
 	f := g.families()[0]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	e := g.rawServer(f)
@@ -98,6 +104,12 @@ func TestSlipstreamByFastOpen(t *testing.T) {
 	e.says(greeting.payload)
 	// The lie: what the client has not sent yet is there. It has a byte, or it is not read.
 	e.send(segment{from: e.local, to: e.remote, seq: e.sent, ack: e.got + 1, flags: ack | psh, ttl: short, payload: "2"})
+	if g.in.masquerades {
+		// Connection tracking finds the lie invalid, so that it is not translated: the
+		// gateway's own kernel gets it, and answers RST.
+		g.wantNone(f, "after data in the SYN")
+		return
+	}
 	e.receives(offset - len(e.stream))
 	e.injects(spoken(f))
 	g.wantNone(f, "after data in the SYN")
@@ -114,7 +126,7 @@ func (g *gateway) fastOpen(f family, request string) error {
 		return err
 	}
 	g.t.Cleanup(func() { _ = unix.Close(fd) })
-	to := &unix.SockaddrInet4{Port: 21, Addr: f.server.As4()}
+	to := &unix.SockaddrInet4{Port: 21, Addr: f.dials.As4()}
 	n, err := unix.SendmsgN(fd, []byte(request), nil, to, unix.MSG_FASTOPEN)
 	if err == nil && n < len(request) {
 		_, err = unix.Write(fd, []byte(request[n:]))

@@ -31,7 +31,7 @@ func (g *gateway) played(f family) *played {
 	at := netip.AddrPortFrom(f.server, 21)
 	ln := mustListen(g.t, g.Server, at.String())
 	defer ln.Close()
-	e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, playedPort), at)
+	e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, playedPort), netip.AddrPortFrom(f.dials, 21))
 	server, err := ln.Accept()
 	if err != nil {
 		g.t.Fatal(err)
@@ -81,25 +81,29 @@ func TestNineExtensionHeaders(t *testing.T) {
 	for line, config := range map[string]string{"NOOP": "", "AUTH TLS": denyTLS} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, config)
-			f := g.families()[1]
-			p := g.played(f)
-			s := p.out(line + "\r\n")
-			s.headers = 9
-			p.send(s)
-			if got := p.arrives(); got != "" {
-				t.Errorf("%q arrived, in a packet with nine extension headers", got)
-				return // the server's numbers are others now
-			}
-			p.says("NOOP\r\n")
-			p.answers("200 ok", "NOOP")
+			everywhere(t, config, func(t *testing.T, g *gateway) {
+				f := g.families()[1]
+				p := g.played(f)
+				s := p.out(line + "\r\n")
+				s.headers = 9
+				p.send(s)
+				if got := p.arrives(); got != "" {
+					t.Errorf("%q arrived, in a packet with nine extension headers", got)
+					return // the server's numbers are others now
+				}
+				p.says("NOOP\r\n")
+				p.answers("200 ok", "NOOP")
+			})
 		})
 	}
 }
 
 func TestEightExtensionHeadersAreRead(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, "")
+	everywhere(t, "", eightExtensionHeadersAreRead)
+}
+
+func eightExtensionHeadersAreRead(t *testing.T, g *gateway) {
 	f := g.families()[1]
 	listen(t, g.Client, netip.AddrPortFrom(f.client, announcedPort))
 	p := g.played(f)
@@ -107,9 +111,9 @@ func TestEightExtensionHeadersAreRead(t *testing.T) {
 	s.headers = 8
 	p.send(s)
 	p.sent += uint32(len(s.payload))
-	p.answers("200 ok", f.port())
+	p.answers("200 ok", f.outside(f.port()))
 	p.answers("150 here it comes", "RETR x")
-	if !reaches(t, g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.client, announcedPort)) {
+	if !reaches(t, g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.seen, announcedPort)) {
 		t.Error("an announcement in a packet with eight extension headers is not served")
 	}
 }
@@ -121,34 +125,35 @@ func TestAPacketThatIsLongerThanAQueueCarries(t *testing.T) {
 	for line, config := range map[string]string{"NOOP": "", "AUTH TLS": denyTLS} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, config)
-			f := g.families()[0]
-			setting(t, g.Server, "net.ipv4.tcp_rmem", "4096 4194304 6291456")
-			p := g.played(f)
-			// The server's window grows with what it gets.
-			const longest = 65535 - 20 - 20
-			for range 20 {
-				if p.theirs >= longest {
-					break
+			everywhere(t, config, func(t *testing.T, g *gateway) {
+				f := g.families()[0]
+				setting(t, g.Server, "net.ipv4.tcp_rmem", "4096 4194304 6291456")
+				p := g.played(f)
+				// The server's window grows with what it gets.
+				const longest = 65535 - 20 - 20
+				for range 20 {
+					if p.theirs >= longest {
+						break
+					}
+					long := "NOOP " + strings.Repeat("x", 1200)
+					p.says(long + "\r\n")
+					p.answers("200 ok", long)
 				}
-				long := "NOOP " + strings.Repeat("x", 1200)
-				p.says(long + "\r\n")
-				p.answers("200 ok", long)
-			}
-			if p.theirs < longest {
-				t.Fatalf("the server's window is no more than %d bytes", p.theirs)
-			}
-			s := p.out(line + "\r\n" + strings.Repeat("NOOP\r\n", longest))
-			s.payload = s.payload[:longest]
-			for _, part := range s.fragments(t) {
-				p.put(part)
-			}
-			if got := p.arrives(); got != "" {
-				t.Errorf("%d bytes arrived, %q the first of them", len(got), got[:10])
-				return // the server's numbers are others now
-			}
-			p.says("NOOP\r\n")
-			p.answers("200 ok", "NOOP")
+				if p.theirs < longest {
+					t.Fatalf("the server's window is no more than %d bytes", p.theirs)
+				}
+				s := p.out(line + "\r\n" + strings.Repeat("NOOP\r\n", longest))
+				s.payload = s.payload[:longest]
+				for _, part := range s.fragments(t) {
+					p.put(part)
+				}
+				if got := p.arrives(); got != "" {
+					t.Errorf("%d bytes arrived, %q the first of them", len(got), got[:10])
+					return // the server's numbers are others now
+				}
+				p.says("NOOP\r\n")
+				p.answers("200 ok", "NOOP")
+			})
 		})
 	}
 }
@@ -157,11 +162,15 @@ func TestAPacketThatIsLongerThanAQueueCarries(t *testing.T) {
 // by CR LF alone and says 550 with all of it.
 func TestHiddenBytesThatTheServerRepeats(t *testing.T) {
 	t.Parallel()
-	g, _ := proftpd.client(t)
+	everywhere(t, "", hiddenBytesThatTheServerRepeats)
+}
+
+func hiddenBytesThatTheServerRepeats(t *testing.T, g *gateway) {
+	proftpd.client(g)
 	f := g.families()[1]
 	target := netip.AddrPortFrom(f.server, hiddenPort)
 	listen(t, g.Server, target)
-	e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, 30021), netip.AddrPortFrom(f.server, 21))
+	e := g.connect(g.Client, g.Router, netip.AddrPortFrom(f.client, 30021), netip.AddrPortFrom(f.dials, 21))
 	e.logsIn()
 	e.room = 0
 	e.window()
@@ -192,7 +201,7 @@ func TestHiddenBytesThatTheServerRepeats(t *testing.T) {
 	e.window()
 	e.hears("229 Entering", before)
 	read()
-	if reaches(t, g.Client, netip.AddrPort{}, target) {
+	if g.reachesServer(f, hiddenPort) {
 		t.Errorf("%v was reached: %q", target, e.stream[before:])
 	}
 }

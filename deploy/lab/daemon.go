@@ -97,11 +97,19 @@ type Event struct {
 	SourcePort Ports          `json:"source_port"`
 	Address    netip.Addr     `json:"address"`
 	Port       uint16         `json:"port"`
-	OpenedAt   time.Time      `json:"opened_at"`
-	Lifetime   time.Duration  `json:"-"` // how long the firewall admitted the connection
-	Used       bool           `json:"used"`
-	Packets    uint64         `json:"packets"`
-	Bytes      uint64         `json:"bytes"`
+
+	// Where addresses are translated: see package event of the daemon.
+	OutsideClient  netip.AddrPort `json:"outside_client"`
+	OutsideServer  netip.AddrPort `json:"outside_server"`
+	OutsideAddress netip.Addr     `json:"outside_address"`
+	OutsidePort    uint16         `json:"outside_port"`
+	OutsideSource  netip.Addr     `json:"outside_source"`
+
+	OpenedAt time.Time     `json:"opened_at"`
+	Lifetime time.Duration `json:"-"` // how long the firewall admitted the connection
+	Used     bool          `json:"used"`
+	Packets  uint64        `json:"packets"`
+	Bytes    uint64        `json:"bytes"`
 }
 
 // gathers is more than the time for which a daemon gathers events before it logs them.
