@@ -13,7 +13,7 @@ import (
 // seldom with few, when collecting would be a tenth of all work.
 const (
 	spare       = 16 << 20
-	leastGrowth = 25 // percent
+	leastGrowth = 15 // percent
 	mostGrowth  = 400
 	weighEvery  = time.Second
 )
