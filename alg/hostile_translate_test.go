@@ -225,3 +225,31 @@ func TestDeniedTLSOfATranslatedConnectionThatIsNotRead(t *testing.T) {
 		t.Errorf("%d resets", len(x.injected))
 	}
 }
+
+// Verdicts are given when a batch has been read. What is corrected between must not be what
+// a packet before needs.
+func TestALineIsSentAgainInOneBatchWithTheNext(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
+	at := x.next[fromClient]
+	x.say(fromClient, one)
+	before := n.adj[fromClient]
+	again := x.build(fromClient, at, x.has(fromClient), tcp.ACK, one)
+	ack := x.build(fromServer, x.next[fromServer], x.has(fromServer), tcp.ACK, "")
+	next := x.build(fromClient, x.next[fromClient], x.has(fromClient), tcp.ACK, two)
+	x.next[fromClient] += uint32(len(two))
+	x.id += 3
+	x.take(x.w.Batch(x.now, []alg.Packet{
+		{ID: x.id - 2, Data: again, In: clientSide, Out: serverSide, Translated: true},
+		{ID: x.id - 1, Data: ack, In: serverSide, Out: clientSide},
+		{ID: x.id, Data: next, In: clientSide, Out: serverSide, Translated: true},
+	}))
+	if got, want := n.adj[fromClient].Out(at), before.Out(at); got != want {
+		t.Errorf("a line that is sent again goes out at %d, and not %d where it was", got, want)
+	}
+	x.wait(tick)
+	if got := x.payload(x.id, two); got != "PORT 192,0,2,1,180,118\r\n" {
+		t.Errorf("the next goes out as %q", got)
+	}
+}

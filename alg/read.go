@@ -356,6 +356,7 @@ func (s *session) retry() {
 
 // expire drops what has waited in vain: TCP sends it again.
 func (s *session) expire() {
+	s.retry()
 	for d, ok := s.conn.Overdue(s.w.clock() - int64(heldTime)); ok && !s.gone && !s.condemned; d, ok = s.conn.Overdue(s.w.clock() - int64(heldTime)) {
 		s.late(d)
 		s.retry()

@@ -13,8 +13,9 @@ import (
 // translated is what a session has whose addresses are translated.
 type translated struct {
 	Translation
-	passed [2]bool // the line that a side is in the middle of goes out as it comes
-	at     outside // taken for the live announcement; zero: none
+	passed [2]bool   // the line that a side is in the middle of goes out as it comes
+	older  [2]uint64 // the worker's last call of which a packet needs what was corrected before the last line
+	at     outside   // taken for the live announcement; zero: none
 }
 
 // outside returns how the ends of a session see each other, the zero value where that is by
@@ -289,6 +290,9 @@ func (s *session) adjust(d side) {
 		s.watch()
 		return
 	}
+	if s.nat.older[d] == s.w.calls { // it goes out with its verdict, after this call
+		return
+	}
 	if err := s.w.Translations.Adjust(s.flow, s.nat.Translation, d, a); err != nil {
 		e := s.event(Failure, "connection tracking would not correct the sequence numbers")
 		e.Err = err
@@ -338,6 +342,9 @@ func (s *session) send(d side, seg *tcp.Segment, id uint64) {
 	}
 	stream.Leave(seg.Seq + seg.Len())
 	at, out, same := stream.Out(seg.Seq, n)
+	if s.nat != nil && !stream.InForce().Level(at) {
+		s.nat.older[d] = s.w.calls
+	}
 	if !same && (at != seg.Seq || !bytes.Equal(out, seg.Payload)) {
 		seg.Replace(at, out, s.conn.Room(d))
 	}

@@ -80,6 +80,7 @@ type Worker struct {
 	admitted                             timers // ranges that are to be admitted anew
 
 	began   time.Time // the first call
+	calls   uint64
 	now     time.Time
 	res     Result
 	changes []change
@@ -201,6 +202,7 @@ func (w *Worker) begin(now time.Time) {
 		w.began = now
 	}
 	w.now = now
+	w.calls++
 	w.res.Verdicts, w.res.Inject = w.res.Verdicts[:0], w.res.Inject[:0]
 }
 

@@ -17,6 +17,9 @@ func (a Adjustment) Out(seq uint32) uint32 {
 	return seq + uint32(a.Before)
 }
 
+// Level reports whether a number is corrected by what all later ones are, too.
+func (a Adjustment) Level(seq uint32) bool { return a.Before == a.After || Diff(seq, a.Pos) > 0 }
+
 // In returns what the sender calls a number that the receiver acknowledges.
 func (a Adjustment) In(ack uint32) uint32 {
 	if Diff(ack-uint32(a.Before), a.Pos) > 0 {
