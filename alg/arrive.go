@@ -42,9 +42,7 @@ func (w *Worker) packet(p *Packet) {
 			w.accept(p.ID, nil)
 		}
 	case s == nil:
-		if !p.Translated || len(seg.Payload) == 0 || w.Translations == nil || !w.stranded(flow, d, &seg, p.ID) {
-			w.foreign(flow, d, &seg, p.ID)
-		}
+		w.strange(flow, d, &seg, p)
 	case s.condemned && seg.Has(tcp.RST): // one of ours, which passes here on a single host
 		w.accept(p.ID, nil)
 	case !w.Policy.Loose && !s.path.has(d, p) && seg.Has(tcp.RST) && (p.In == 0 || p.In == loopback):
@@ -171,17 +169,37 @@ func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session 
 	return nil
 }
 
+// strange gives a segment of a connection without a session its verdict.
+func (w *Worker) strange(flow Flow, d side, seg *tcp.Segment, p *Packet) {
+	var seen *Translation
+	var a [2]Adjustment
+	if p.Translated && len(seg.Payload) > 0 && w.Translations != nil {
+		if t, is, ok, err := w.Translations.Prepare(flow, false); ok && err == nil {
+			seen, a = &t, is
+		}
+	}
+	w.foreign(flow, seen, a, d, seg, p.ID)
+}
+
 // foreign gives a segment that is not read its verdict. What cannot be read must not pass
-// where AUTH is denied: such a connection is ended.
-func (w *Worker) foreign(flow Flow, d side, seg *tcp.Segment, id uint64) {
-	if w.Policy.DenyTLS && d == fromClient && len(seg.Payload) > 0 {
-		w.res.Inject = append(w.res.Inject,
-			tcp.Reset(flow.Client, flow.Server, seg.Seq, seg.Ack),
-			tcp.Reset(flow.Server, flow.Client, seg.Ack, seg.Seq+seg.Len()))
-		w.drop(id)
+// where AUTH is denied, nor where a line of it was changed that may not have arrived, as it
+// cannot be sent again as it was: such a connection is ended.
+func (w *Worker) foreign(flow Flow, t *Translation, a [2]Adjustment, d side, seg *tcp.Segment, id uint64) {
+	changed := a[d].Before != a[d].After && tcp.Diff(seg.Seq, a[d].Pos) <= 0
+	if len(seg.Payload) == 0 || !changed && (!w.Policy.DenyTLS || d == fromServer) {
+		w.accept(id, nil)
 		return
 	}
-	w.accept(id, nil)
+	var next [2]uint32
+	next[d], next[d.Other()] = seg.Seq, a[d.Other()].In(seg.Ack)
+	w.reset(flow, t, next, a)
+	w.drop(id)
+}
+
+// foreign is the same for a segment of a session.
+func (s *session) foreign(d side, seg *tcp.Segment, id uint64) {
+	t, a := s.translation()
+	s.w.foreign(s.flow, t, a, d, seg, id)
 }
 
 // astray drops a packet that came in elsewhere than its sender is.
@@ -332,16 +350,19 @@ func (s *session) condemn(reason string) {
 
 // resets tells both ends that the connection is over.
 func (s *session) resets() {
-	var t *Translation
+	t, a := s.translation()
+	s.w.reset(s.flow, t, [2]uint32{s.conn.Streams[fromClient].Left(), s.conn.Streams[fromServer].Left()}, a)
+}
+
+// translation returns how the session is translated, if it is, and its adjustments.
+func (s *session) translation() (t *Translation, a [2]Adjustment) {
 	if s.nat != nil {
 		t = &s.nat.Translation
 	}
-	var next [2]uint32
-	var a [2]Adjustment
-	for d := range s.conn.Streams {
-		next[d], a[d] = s.conn.Streams[d].Next(), s.conn.Streams[d].InForce()
+	for d := range a {
+		a[d] = s.conn.Streams[d].InForce()
 	}
-	s.w.reset(s.flow, t, next, a)
+	return t, a
 }
 
 // reset tells both ends that a connection is over. Nobody translates what is told: it is

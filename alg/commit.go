@@ -66,6 +66,9 @@ func (w *Worker) commit() {
 // committed notes that the packet filter has made a change.
 func (w *Worker) committed(c change) {
 	a := c.session.announced
+	if c.Kind == OpClose {
+		w.letGo(c.Pinhole)
+	}
 	if c.Kind == OpOpen && a.stage == open && a.pinhole == c.Pinhole {
 		a.inForce = true
 		if !c.until.IsZero() {
@@ -102,6 +105,9 @@ func (w *Worker) tryAgain() {
 		opens := c.Kind == OpOpen
 		switch {
 		case !w.now.Before(c.until):
+			if !opens {
+				w.letGo(c.Pinhole)
+			}
 		case opens && a.stage == open && a.pinhole == c.Pinhole && !a.inForce,
 			!opens && w.pinholes[c.Pinhole] == 0:
 			w.changes = append(w.changes, c)
@@ -110,13 +116,11 @@ func (w *Worker) tryAgain() {
 	clear(w.again)
 }
 
-// closeUsed has what was used taken away.
+// closeUsed has what was used taken away, before anything takes its place.
 func (w *Worker) closeUsed() {
-	for _, c := range w.after {
-		if w.pinholes[c.Pinhole] == 0 { // nobody has announced it anew
-			w.changes = append(w.changes, c)
-		}
-	}
+	w.changes = slices.Insert(w.changes, 0, slices.DeleteFunc(w.after, func(c change) bool {
+		return w.pinholes[c.Pinhole] > 0 // it was announced anew
+	})...)
 	clear(w.after)
 	w.after = w.after[:0]
 }

@@ -81,6 +81,7 @@ func (s *session) openPinhole() {
 	a := s.announced
 	if a.stage != open {
 		s.w.pinholes[a.pinhole]++
+		s.w.standFor(a.pinhole)
 	}
 	a.stage, a.openedAt, a.stopped, a.inForce, a.looked = open, s.w.now, false, false, false
 	s.w.opened.set(&a.until, s.w.clock())

@@ -3,8 +3,11 @@ package alg_test
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/alg"
 )
@@ -14,8 +17,9 @@ type kernel struct {
 	now    *time.Time
 	until  map[alg.Pinhole]time.Time
 	ranges map[alg.Range]time.Time
-	opened []alg.Pinhole // all that were ever committed
-	log    []alg.Op      // all changes
+	dnat   map[announcedAt]netip.AddrPort // of what is translated: nothing but a close takes it away
+	opened []alg.Pinhole                  // all that were ever committed
+	log    []alg.Op                       // all changes
 	fail   func([]alg.Op) error
 	err    error // of Unused
 	asked  int   // calls of Unused
@@ -24,11 +28,41 @@ type kernel struct {
 
 var _ alg.Pinholes = (*kernel)(nil)
 
+// announcedAt is the key of the map that translates where connections go to.
+type announcedAt struct {
+	source netip.Addr
+	at     netip.AddrPort
+}
+
+// translates makes the changes of a transaction to that map, all of them or none.
+func (k *kernel) translates(ops []alg.Op) error {
+	dnat := maps.Clone(k.dnat)
+	for _, op := range ops {
+		key := announcedAt{op.Pinhole.Source, op.Pinhole.At}
+		switch to, there := dnat[key]; {
+		case !key.at.IsValid():
+		case op.Kind == alg.OpClose:
+			delete(dnat, key)
+		case op.Kind == alg.OpOpen && there && to != op.Pinhole.Dest:
+			return unix.EEXIST
+		case op.Kind == alg.OpOpen && dnat == nil:
+			dnat = map[announcedAt]netip.AddrPort{key: op.Pinhole.Dest}
+		case op.Kind == alg.OpOpen:
+			dnat[key] = op.Pinhole.Dest
+		}
+	}
+	k.dnat = dnat
+	return nil
+}
+
 func (k *kernel) Commit(ops []alg.Op) error {
 	if k.fail != nil {
 		if err := k.fail(ops); err != nil {
 			return err
 		}
+	}
+	if err := k.translates(ops); err != nil {
+		return err
 	}
 	for _, op := range ops {
 		switch op.Kind {

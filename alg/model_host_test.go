@@ -129,10 +129,10 @@ func (h *host) take(seg *tcp.Segment) []answer {
 		h.fin = true
 		h.rcv++
 	}
-	if len(seg.Payload) == 0 && !seg.Has(tcp.FIN) {
+	if len(seg.Payload) == 0 && !seg.Has(tcp.FIN) && tcp.Diff(seg.Seq, h.rcv) >= 0 {
 		return nil
 	}
-	return h.ack()
+	return h.ack() // one from before the window is answered, too (RFC 9293, section 3.10.7.4, first)
 }
 
 // next returns up to n bytes to be sent, and their number: from the first that is not

@@ -15,7 +15,7 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 	}
 	if s.broken {
 		s.replied = s.replied || d == fromServer
-		s.w.foreign(s.flow, d, seg, id)
+		s.foreign(d, seg, id)
 		return
 	}
 	if !s.conn.Streams[d].Near(seg.Seq) {
@@ -26,13 +26,13 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 	if d == fromClient && len(seg.Payload) > 0 {
 		if err := s.conn.Confirm(seg.Ack); err != nil {
 			s.notHelped(err.Error())
-			s.w.foreign(s.flow, d, seg, id)
+			s.foreign(d, seg, id)
 			return
 		}
 	}
 	if s.resumes() && !s.continues(d, seg) {
 		s.forget("it did not go on where the daemon had stopped")
-		s.w.foreign(s.flow, d, seg, id)
+		s.foreign(d, seg, id)
 		return
 	}
 	if !s.talk.Followed() && !s.reads() {
@@ -46,7 +46,7 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 		s.urge(seg)
 	}
 	if s.gone {
-		s.w.foreign(s.flow, d, seg, id)
+		s.foreign(d, seg, id)
 		return
 	}
 	s.place(d, seg, id)
@@ -145,6 +145,7 @@ func (s *session) place(d side, seg *tcp.Segment, id uint64) {
 		s.finish()
 	}
 	s.send(d, seg, id)
+	s.spare(d, len(fresh))
 }
 
 // keepAlive reports whether a segment is one that only wants an answer: the byte in it was
@@ -194,11 +195,17 @@ func (s *session) take(d side, fresh []byte) {
 		went = s.deny(fresh)
 	}
 	s.read(d, fresh, went)
-	if s.w.Limits.crowded(s.client) {
-		s.text[d].Shorten()
-		if len(fresh) > oneSegment { // it had to pass; sent again it is dropped
-			stream.Forget()
-		}
+}
+
+// spare remembers no more than has to be of the next bytes of one side, where there is no
+// room for more.
+func (s *session) spare(d side, fresh int) {
+	if fresh == 0 || !s.w.Limits.crowded(s.client) {
+		return
+	}
+	s.text[d].Shorten()
+	if fresh > oneSegment { // it had to pass; sent again it is dropped
+		s.conn.Streams[d].Forget()
 	}
 }
 
@@ -331,6 +338,8 @@ func holdCost(packet []byte) int64 { return int64(max(len(packet), minHeld)) }
 // retry goes through what waits until none of it has found its place.
 func (s *session) retry() {
 	for s.holds && !s.gone && !s.condemned {
+		s.adjust(fromClient)
+		s.adjust(fromServer)
 		h, ok := s.conn.Ready()
 		if !ok {
 			return

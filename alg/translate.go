@@ -79,7 +79,7 @@ func (s *session) announcedAnew() {
 		return
 	}
 	if s.nat.rewrites(a.pinhole.Mode, s.flow) {
-		if e := (outside{a.pinhole.Source, a.pinhole.At}); !e.at.IsValid() || !s.w.Outside.take(e) {
+		if e := (outside{a.pinhole.Source, a.pinhole.At}); !e.at.IsValid() || !s.w.Outside.take(e, a.pinhole.Dest) {
 			s.decide(s.talk.Withdraw("what stood for it is not known any more", nil))
 			return
 		}
@@ -112,26 +112,55 @@ type outside struct {
 // others. It is safe for concurrent use. The zero value has none.
 type Outside struct {
 	mu    sync.Mutex
-	taken map[outside]bool
+	taken map[outside]holders
 }
 
-func (o *Outside) take(e outside) bool {
+// holders are those who have an end stand for another: sessions that announce it, and
+// workers whose packet filter translates it.
+type holders struct {
+	dest netip.AddrPort
+	n    int
+}
+
+// take has an end stand for another. It reports false where it stands for a third.
+func (o *Outside) take(e outside, dest netip.AddrPort) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.taken[e] {
+	h, ok := o.taken[e]
+	if ok && h.dest != dest {
 		return false
 	}
 	if o.taken == nil {
-		o.taken = make(map[outside]bool)
+		o.taken = make(map[outside]holders)
 	}
-	o.taken[e] = true
+	o.taken[e] = holders{dest, h.n + 1}
 	return true
 }
 
 func (o *Outside) release(e outside) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if h := o.taken[e]; h.n > 1 {
+		o.taken[e] = holders{h.dest, h.n - 1}
+		return
+	}
 	delete(o.taken, e)
+}
+
+// standFor keeps the end that stands for a pinhole's from others until the packet filter has
+// let go of it: see [Worker.letGo].
+func (w *Worker) standFor(p Pinhole) {
+	if p.At.IsValid() && !w.standing[p] {
+		w.standing[p] = w.Outside.take(outside{p.Source, p.At}, p.Dest)
+	}
+}
+
+// letGo notes that the packet filter translates for a pinhole no more.
+func (w *Worker) letGo(p Pinhole) {
+	if w.standing[p] && w.pinholes[p] == 0 {
+		delete(w.standing, p)
+		w.Outside.release(outside{p.Source, p.At})
+	}
 }
 
 // The ports of which one stands for the announced one where that is taken: those that no
@@ -149,6 +178,7 @@ func (s *session) outsideOf(p Pinhole) (_ Pinhole, ok bool) {
 	if s.nat == nil {
 		return p, true
 	}
+	s.leaveOutside() // of one that was forgotten and not closed: nobody was logged in
 	p.As = s.comesAs(p)
 	if !s.nat.rewrites(p.Mode, s.flow) {
 		return p, true
@@ -159,7 +189,7 @@ func (s *session) outsideOf(p Pinhole) (_ Pinhole, ok bool) {
 	}
 	for range tries {
 		e := outside{p.Source, netip.AddrPortFrom(waits, port)}
-		if s.w.Outside.take(e) {
+		if s.w.Outside.take(e, p.Dest) {
 			free, err := s.w.Translations.Free(p.Source, p.SourcePorts, e.at)
 			if free && err == nil {
 				s.nat.at = e
@@ -215,7 +245,7 @@ func (s *session) settle(d side, line dialogue.Line, came, went []byte, n int) {
 func (s *session) rewritten(d side) (at netip.AddrPort) {
 	for i := range s.w.said {
 		if s.w.said[i].Act == dialogue.Announced && s.w.said[i].Announcement.Mode == announces(d) {
-			at = s.announced.pinhole.At
+			at = s.nat.at.at
 		}
 	}
 	return at
@@ -306,22 +336,10 @@ func (s *session) send(d side, seg *tcp.Segment, id uint64) {
 		}
 		return
 	}
+	stream.Leave(seg.Seq + seg.Len())
 	at, out, same := stream.Out(seg.Seq, n)
 	if !same && (at != seg.Seq || !bytes.Equal(out, seg.Payload)) {
 		seg.Replace(at, out, s.conn.Room(d))
 	}
 	s.w.pass(seg, id)
-}
-
-// stranded drops a segment of a translated connection without a session if a line of it was
-// changed that may not have arrived: it cannot be sent again as it was. Both ends are told
-// that the connection is over.
-func (w *Worker) stranded(flow Flow, d side, seg *tcp.Segment, id uint64) bool {
-	t, a, ok, err := w.Translations.Prepare(flow, false)
-	if err != nil || !ok || a[d].Before == a[d].After || tcp.Diff(seg.Seq, a[d].Pos) > 0 {
-		return false
-	}
-	w.reset(flow, &t, [2]uint32{seg.Seq, a[fromServer].In(seg.Ack)}, a)
-	w.drop(id)
-	return true
 }

@@ -19,6 +19,7 @@ type nat struct {
 	seen  alg.Translation
 	adj   [2]alg.Adjustment
 	taken map[netip.AddrPort]bool // by others
+	full  bool                    // all are
 	err   error                   // of Adjust
 	asked int                     // calls of Prepare
 }
@@ -39,7 +40,7 @@ func (n *nat) Adjust(_ alg.Flow, _ alg.Translation, from tcp.Side, a alg.Adjustm
 }
 
 func (n *nat) Free(_ netip.Addr, _ alg.Ports, at netip.AddrPort) (bool, error) {
-	return !n.taken[at], nil
+	return !n.full && !n.taken[at], nil
 }
 
 // leave does to a packet what the kernel does last (nf_ct_seq_adjust).
@@ -65,8 +66,10 @@ func newTranslated(t tb, client, server string, change ...func(*alg.Policy)) (*w
 	for _, c := range change {
 		c(&p)
 	}
-	x := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{Policy: p, Translations: n, Outside: &alg.Outside{}})
-	x.translated = true
+	outside := &alg.Outside{}
+	x := newWireOf(t, clientAddr, serverAddr, alg.WorkerConfig{Policy: p, Translations: n, Outside: outside})
+	x.outside = outside
+	x.translated, x.adj = true, &n.adj
 	return x, n
 }
 

@@ -35,6 +35,18 @@ type wire struct {
 	in     [2]uint32 // where the packets of each side come in
 	out    [2]uint32 // and by which interface they leave
 	policy alg.Policy
+	adj    *[2]alg.Adjustment // what the kernel corrects; nil: nothing
+
+	outside *alg.Outside // that the worker shares with others
+}
+
+// has is how a side acknowledges all that the other has said.
+func (x *wire) has(d side) uint32 {
+	next := x.next[d.other()]
+	if x.adj != nil {
+		next = x.adj[d.other()].Out(next)
+	}
+	return next
 }
 
 const (
@@ -90,7 +102,7 @@ func (x *wire) another(clientPort uint16) *wire {
 
 // from returns a connection of another client to the same server.
 func (x *wire) from(client string, clientPort uint16) *wire {
-	y := &wire{gateway: x.gateway, policy: x.policy, next: [2]uint32{fromClient: 77, fromServer: 88}}
+	y := &wire{gateway: x.gateway, policy: x.policy, adj: x.adj, next: [2]uint32{fromClient: 77, fromServer: 88}}
 	y.between(client, x.flow.Server.Addr().String(), clientPort)
 	return y
 }
@@ -130,7 +142,7 @@ func (x *wire) packet(d side, p []byte) uint64 { return x.by(x.in[d], x.out[d], 
 func (x *wire) say(d side, text string) uint64 {
 	seq := x.next[d]
 	x.next[d] += uint32(len(text))
-	return x.packet(d, x.build(d, seq, x.next[d.other()], tcp.ACK|tcp.PSH, text))
+	return x.packet(d, x.build(d, seq, x.has(d), tcp.ACK|tcp.PSH, text))
 }
 
 // c and s have the client and the server say lines, each in a segment of its own.
@@ -145,11 +157,11 @@ func (x *wire) lines(d side, lines []string) {
 
 // at sends bytes at a sequence number relative to what the side sends next.
 func (x *wire) at(d side, offset int, text string) uint64 {
-	return x.packet(d, x.build(d, x.next[d]+uint32(offset), x.next[d.other()], tcp.ACK, text))
+	return x.packet(d, x.build(d, x.next[d]+uint32(offset), x.has(d), tcp.ACK, text))
 }
 
 func (x *wire) flags(d side, flags uint8) uint64 {
-	id := x.packet(d, x.build(d, x.next[d], x.next[d.other()], flags, ""))
+	id := x.packet(d, x.build(d, x.next[d], x.has(d), flags, ""))
 	if flags&tcp.FIN != 0 {
 		x.next[d]++
 	}

@@ -68,6 +68,7 @@ type Worker struct {
 	WorkerConfig
 	sessions map[key]*session
 	pinholes map[Pinhole]int   // how many sessions have it open
+	standing map[Pinhole]bool  // the packet filter may translate for it
 	nearby   map[ends]*session // who announced last that one end waits for the other there
 	ranges   map[Range]int     // how many sessions have it admitted
 	last     uint64            // number of the last session
@@ -98,6 +99,7 @@ func NewWorker(c WorkerConfig) *Worker {
 		WorkerConfig: c,
 		sessions:     make(map[key]*session),
 		pinholes:     make(map[Pinhole]int),
+		standing:     make(map[Pinhole]bool),
 		nearby:       make(map[ends]*session),
 		ranges:       make(map[Range]int),
 		again:        make(map[retry]change),

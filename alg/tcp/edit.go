@@ -81,14 +81,26 @@ func (s *Stream) Edited() bool { return s.adj != (Adjustment{}) || !s.Settled() 
 // Unsure reports whether the receiver may not have a line yet whose length was changed.
 func (s *Stream) Unsure() bool { return !s.Settled() || s.adj.Before != s.adj.After && !s.arrived() }
 
-// Reaches reports whether a segment has bytes that may not go out yet.
-func (s *Stream) Reaches(seq uint32, n int) bool {
-	limit := s.next - s.open
-	if !s.Settled() && Diff(s.wanted.Pos, limit) < 0 {
-		limit = s.wanted.Pos
+// Passed returns the number of the first byte that may not go out yet.
+func (s *Stream) Passed() uint32 {
+	if settled := s.next - s.open; s.Settled() || Diff(s.wanted.Pos, settled) >= 0 {
+		return settled
 	}
-	return Diff(seq+uint32(n), limit) > 0
+	return s.wanted.Pos
 }
+
+// Leave notes that a segment goes out, which ends before a number of the sender's.
+func (s *Stream) Leave(end uint32) {
+	if Diff(end, s.left) > 0 {
+		s.left = end
+	}
+}
+
+// Left returns the number of the first byte that has not gone out.
+func (s *Stream) Left() uint32 { return s.left }
+
+// Reaches reports whether a segment has bytes that may not go out yet.
+func (s *Stream) Reaches(seq uint32, n int) bool { return Diff(seq+uint32(n), s.Passed()) > 0 }
 
 // Out returns what goes out for n bytes of the sender at seq, and the number, of the
 // sender's, from which on: what the receiver has is left out. same is true where they go out

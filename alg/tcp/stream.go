@@ -49,6 +49,7 @@ type Stream struct {
 	past     []byte // the bytes before next, as they arrived
 	sent     []byte // the same as they go out, but for those that are open; nil: no byte of them was changed
 	open     uint32 // the last bytes before next: how they go out is not settled
+	left     uint32 // everything before has gone out
 	finished bool   // FIN has come
 
 	adj    Adjustment // in force
@@ -64,7 +65,7 @@ type Stream struct {
 
 // Start begins the stream, anew if need be, at a sequence number.
 func (s *Stream) Start(seq uint32) {
-	*s = Stream{next: seq, acked: seq, last: seq, edited: seq}
+	*s = Stream{next: seq, acked: seq, left: seq, last: seq, edited: seq}
 }
 
 // Next returns the sequence number of the byte that is read next.
@@ -176,7 +177,7 @@ func (s *Stream) Finish() {
 // Skip moves to another number, over bytes that passed unseen. Nothing before it is
 // remembered, or asked about again.
 func (s *Stream) Skip(to uint32) {
-	*s = Stream{next: to, acked: to, finished: s.finished, adj: s.adj, wanted: s.adj, last: to, edited: to}
+	*s = Stream{next: to, acked: to, left: to, finished: s.finished, adj: s.adj, wanted: s.adj, last: to, edited: to}
 }
 
 // Ack notes that the receiver says, in its own numbers, what it has. It may have bytes that
@@ -189,6 +190,8 @@ func (s *Stream) Ack(ack uint32) (beyond bool) {
 			beyond = s.claimed == 0
 			s.claimed = seq
 		}
+	case Diff(seq, s.Passed()) > 0: // what waits here it has not got
+		s.acked = s.Passed()
 	case Diff(seq, s.acked) > 0:
 		s.acked = seq
 	}
@@ -297,7 +300,7 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 	if unacked := Diff(word(0), word(4)); unacked < 0 || unacked > window {
 		return ErrEncoding
 	}
-	r := Stream{next: word(0), acked: word(4), finished: b[8]&1 != 0, past: bytes.Clone(past), adj: adj, wanted: adj, last: word(21), edited: word(21)}
+	r := Stream{next: word(0), acked: word(4), left: word(0), finished: b[8]&1 != 0, past: bytes.Clone(past), adj: adj, wanted: adj, last: word(21), edited: word(21)}
 	switch changed := b[8]&2 != 0; {
 	case changed:
 		r.sent = append([]byte{}, sent...)

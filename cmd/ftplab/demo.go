@@ -30,7 +30,7 @@ type demoFlags struct {
 func demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Tell active FTP and its firewall in nine steps, from packets captured as you watch",
+		Short: "Tell active FTP and its firewall in ten steps, from packets captured as you watch",
 		Args:  cobra.NoArgs,
 	}
 	f := demoFlags{daemon: daemonFlag(c)}
@@ -39,7 +39,7 @@ func demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.plain, "no-color", false, "no colours; so does NO_COLOR in the environment")
 	c.Flags().BoolVar(&f.json, "json", false, "print the story as JSON")
 	c.Flags().StringVar(&f.html, "html", "", "compare the firewalls, too, and write all as a page for the browser to `FILE`")
-	c.Flags().StringVar(&f.captures, "pcap", "", "write client.pcapng, inside.pcapng and outside.pcapng to `DIR`")
+	c.Flags().StringVar(&f.captures, "pcap", "", "write to `DIR` what was captured, a pcapng file for each place: client, inside, outside; masquerade-client, masquerade-server")
 	c.MarkFlagsMutuallyExclusive("step", "pause", "json", "html")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if c.Flags().Changed("step") && (f.step < 1 || f.step > story.StepCount) {

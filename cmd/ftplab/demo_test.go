@@ -18,7 +18,7 @@ import (
 func TestDemo(t *testing.T) {
 	captures := filepath.Join(t.TempDir(), "new", "captures")
 	out := run(t, 0, "demo", "--no-color", "--pcap", captures)
-	for _, want := range []string{"\n1. The detour", "\n9. Securing it", "  Response: 220 (vsFTPd 3.0.3)\n", "\nWhat was shown\n"} {
+	for _, want := range []string{"\n1. The detour", "\n9. Securing it", "\n10. Behind masquerade", "  Response: 220 (vsFTPd 3.0.3)\n", "\nWhat was shown\n"} {
 		if strings.Count(out, want) != 1 {
 			t.Errorf("%q is not there once", want)
 		}
@@ -26,7 +26,7 @@ func TestDemo(t *testing.T) {
 	if strings.Contains(out, "\x1b") {
 		t.Error("there are colours")
 	}
-	for _, name := range []string{"client", "inside", "outside"} {
+	for _, name := range []string{"client", "inside", "outside", "masquerade-client", "masquerade-server"} {
 		if s, err := os.Stat(filepath.Join(captures, name+".pcapng")); err != nil || s.Size() == 0 {
 			t.Errorf("%s.pcapng: %v", name, err)
 		}
@@ -41,7 +41,7 @@ func TestDemoStep(t *testing.T) {
 	if !strings.HasPrefix(out, "\n4. The PORT command") || strings.Contains(out, "\n5. ") || strings.Contains(out, "\x1b") {
 		t.Error(out)
 	}
-	for _, number := range []string{"0", "10", "-1"} {
+	for _, number := range []string{"0", "11", "-1"} {
 		if out := run(t, 1, "demo", "--step", number); !strings.Contains(out, "there is no step "+number) {
 			t.Error(out)
 		}

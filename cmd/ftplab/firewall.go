@@ -26,10 +26,11 @@ type order struct {
 }
 
 type answer struct {
-	Firewall string `json:"firewall"`        // in force; empty: none as it should be
-	About    string `json:"about"`           // in plain words
-	Log      string `json:"log,omitempty"`   // of ftpalg, where it runs
-	Error    string `json:"error,omitempty"` // why the order was not carried out
+	Firewall string   `json:"firewall"`        // in force; empty: none as it should be
+	About    string   `json:"about"`           // in plain words
+	NAT      []string `json:"nat,omitempty"`   // how the gateway translates addresses
+	Log      string   `json:"log,omitempty"`   // of ftpalg, where it runs
+	Error    string   `json:"error,omitempty"` // why the order was not carried out
 }
 
 func firewallCommand() *cobra.Command {
@@ -57,6 +58,9 @@ func (a answer) print(w io.Writer) error {
 	text := a.About + "\n"
 	if a.Firewall != "" {
 		text = a.Firewall + " is in force. " + text
+	}
+	if len(a.NAT) > 0 {
+		text += "The gateway translates addresses: " + strings.Join(a.NAT, " and ") + ".\n"
 	}
 	if a.Log != "" {
 		text += fmt.Sprintf("The log of ftpalg, on the gateway: %s\n", a.Log)
@@ -101,8 +105,9 @@ func takeOrders(l *lab.Lab) (net.Listener, error) {
 	return ln, nil
 }
 
-// obey carries out orders, one after the other, until ctx or the lab ends.
-func obey(ctx context.Context, l *lab.Lab, g *attack.Gate, orders net.Listener) error {
+// obey carries out orders, one after the other, until ctx or the lab ends. Whatever the
+// firewall, the gateway of the lab goes on to translate.
+func obey(ctx context.Context, l *lab.Lab, g *attack.Gate, nat []string, orders net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { orders.Close() })
 	defer stop()
 	go func() {
@@ -117,14 +122,14 @@ func obey(ctx context.Context, l *lab.Lab, g *attack.Gate, orders net.Listener) 
 		if err != nil {
 			return fmt.Errorf("waiting for orders: %w", err)
 		}
-		carryOut(ctx, g, conn)
+		carryOut(ctx, g, nat, conn)
 		conn.Close()
 	}
 }
 
 // carryOut reads an order, does what it says, and answers. One who does not wait for the
 // answer gets none.
-func carryOut(ctx context.Context, g *attack.Gate, conn net.Conn) {
+func carryOut(ctx context.Context, g *attack.Gate, nat []string, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	var o order
@@ -137,7 +142,7 @@ func carryOut(ctx context.Context, g *attack.Gate, conn net.Conn) {
 			a.Error = err.Error()
 		}
 	}
-	a.Firewall, a.About = g.Name(), g.About()
+	a.Firewall, a.About, a.NAT = g.Name(), g.About(), nat
 	if d := g.Daemon(); d != nil {
 		a.Log = d.LogFile
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -25,8 +26,9 @@ func Available() error {
 // Options are the choices of New. The zero value is a lab with open routing and
 // without any program running in it.
 type Options struct {
-	Name    string // by which others find it; empty: made up, and unique
-	Ruleset string // text for the gateway's nftables; see Ruleset
+	Name    string   // by which others find it; empty: made up, and unique
+	Ruleset string   // text for the gateway's nftables; see Ruleset
+	NAT     []string // of NATs: how the gateway translates addresses; empty: it does not
 }
 
 // Lab is two networks and the hosts on them. Its methods are safe for concurrent use.
@@ -60,6 +62,11 @@ func New(ctx context.Context, o Options) (l *Lab, err error) {
 	if err := Available(); err != nil {
 		return nil, err
 	}
+	for _, name := range o.NAT {
+		if !slices.Contains(NATs, name) {
+			return nil, fmt.Errorf("there is no NAT %q; there are %s", name, strings.Join(NATs, ", "))
+		}
+	}
 	if o.Name == "" {
 		o.Name = fmt.Sprintf("%d-%d", os.Getpid(), labs.Add(1))
 	} else if _, err := findKeeper(o.Name); err == nil {
@@ -89,7 +96,14 @@ func New(ctx context.Context, o Options) (l *Lab, err error) {
 		return l, fmt.Errorf("setting up the network of lab %s: %w", o.Name, err)
 	}
 	if o.Ruleset != "" {
-		return l, l.Gateway.LoadRuleset(ctx, o.Ruleset)
+		if err := l.Gateway.LoadRuleset(ctx, o.Ruleset); err != nil {
+			return l, err
+		}
+	}
+	for _, name := range o.NAT {
+		if err := l.Gateway.LoadRuleset(ctx, Ruleset(name)); err != nil {
+			return l, err
+		}
 	}
 	return l, nil
 }

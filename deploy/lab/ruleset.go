@@ -14,7 +14,12 @@ var rulesets embed.FS
 // file of this package, NAME.nft.
 var Rulesets = []string{"open", "stateless", "stateful", "helper"}
 
-// Ruleset returns the text of one of the lab's firewalls. It panics where there is
+// NATs are the ways in which the gateway can translate addresses, beside any firewall and
+// beside each other, by name. Each is a file of this package, NAME.nft. Forwarded, the
+// server is reached at the gateway's own address.
+var NATs = []string{"masquerade", "forward"}
+
+// Ruleset returns the text of one of the lab's firewalls or NATs. It panics where there is
 // none of that name.
 func Ruleset(name string) string {
 	text, err := rulesets.ReadFile(name + ".nft")

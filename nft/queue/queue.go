@@ -1,11 +1,12 @@
 // Package queue is the listening end of the divert rule: the packets of one
 // NFQUEUE come in by the batch, and every one of them goes out with a verdict.
 //
-// go-nfqueue configures and owns the queue. Its receive path and its verdicts took 24
-// allocations and 1,072 bytes a packet, and 44.7 us to let a packet pass that nothing else
-// waits for; this package reads the messages in place, on the thread that decides and
-// answers, and needs no allocation and RESULT us on the same machine
-// (BenchmarkRoundTrip, of which the sending and receiving of the packet is a part).
+// go-nfqueue configures and owns the queue. Its receive path and its verdicts are not used:
+// they took 24 allocations and 1,072 bytes a packet, two goroutines, and a read that only said
+// that there was no more. This package reads the messages in place and writes the verdicts
+// by hand, on the goroutine that decides, with nothing from the heap: on one CPU a datagram
+// takes 13.4 us through the queue instead of 15.2 (BenchmarkRoundTrip, with its sender and
+// its receiver).
 package queue
 
 import (

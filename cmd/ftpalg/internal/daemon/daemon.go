@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -244,8 +245,13 @@ func (d *daemon) serve(ctx context.Context) error {
 // makeRoom gives each worker a processor of the runtime's own, with two for the rest. Where
 // none is idle, the runtime takes the processor of every thread that waits in a system call
 // for more than 20 us (retake in runtime/proc.go), and the thread has to look for another
-// one with each packet. GOMAXPROCS in the environment decides otherwise.
+// one with each packet. The heap may grow by a quarter, and not to twice its size, before it is
+// collected: it is mostly sessions, and what becomes garbage are log records alone.
+// GOMAXPROCS and GOGC in the environment decide otherwise.
 func (d *daemon) makeRoom() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(d.workers)+2))
 	}

@@ -44,16 +44,6 @@ type column struct {
 	start func(context.Context, *stand) (*process, error)
 }
 
-// masquerade gives clients the gateway's outside address.
-const masquerade = `
-table inet translation {
-	chain source {
-		type nat hook postrouting priority srcnat; policy accept;
-		oifname "outside" masquerade
-	}
-}
-`
-
 //go:embed plain.nft
 var plainRuleset string
 
@@ -82,7 +72,7 @@ var columns = []column{
 		about: "The daemon, with its defaults.",
 	},
 	{
-		name: Translated, title: "ftpalg, translated", ruleset: lab.Ruleset("stateful") + masquerade, runs: programFTPALG,
+		name: Translated, title: "ftpalg, translated", ruleset: lab.Ruleset("stateful") + lab.Ruleset("masquerade"), runs: programFTPALG,
 		about: "The same behind masquerade: announcements are rewritten, and data connections translated.",
 	},
 }

@@ -117,21 +117,31 @@ func (d *dissector) option(o layers.TCPOption) {
 	}
 }
 
-// portFields are the parts of "PORT h1,h2,h3,h4,p1,p2" (RFC 959, section 4.1.2).
+// parts returns the five parts of "PORT h1,h2,h3,h4,p1,p2" with its end (RFC 959, section
+// 4.1.2): command, address, the bytes of the port, and CR LF. It returns nil for anything else.
+func parts(line []byte) []string {
+	const command, end = "PORT ", "\r\n"
+	text, ok := strings.CutPrefix(string(line), command)
+	numbers := strings.SplitAfter(strings.TrimSuffix(text, end), ",")
+	if !ok || !strings.HasSuffix(text, end) || len(numbers) != 6 {
+		return nil
+	}
+	return []string{command, strings.Join(numbers[:4], ""), numbers[4], numbers[5], end}
+}
+
 func (d *dissector) port(p *packet) {
 	d.layer = "FTP"
 	at, _ := p.announcement()
-	parts := strings.SplitAfter(strings.TrimSuffix(string(p.payload()[len("PORT "):]), "\r\n"), ",")
-	if len(parts) != 6 {
+	parts := parts(p.payload())
+	if parts == nil {
 		return
 	}
-	host := strings.Join(parts[:4], "")
-	d.field(5, "Command", always("PORT: open the data connection to this address and port"))
-	d.field(len(host), "Address", always(at.Addr().String()+": the client itself"))
+	d.field(len(parts[0]), "Command", always("PORT: open the data connection to this address and port"))
+	d.field(len(parts[1]), "Address", always(at.Addr().String()+": the client itself"))
 	high, low := at.Port()>>8, at.Port()&255
-	d.field(len(parts[4]), "Port, high byte", always(fmt.Sprintf("%d * 256 = %d", high, high*256)))
-	d.field(len(parts[5]), "Port, low byte", always(fmt.Sprintf("%d * 256 + %d = %d", high, low, at.Port())))
-	d.field(2, "End of line", always("CR LF"))
+	d.field(len(parts[2]), "Port, high byte", always(fmt.Sprintf("%d * 256 = %d", high, high*256)))
+	d.field(len(parts[3]), "Port, low byte", always(fmt.Sprintf("%d * 256 + %d = %d", high, low, at.Port())))
+	d.field(len(parts[4]), "End of line", always("CR LF"))
 }
 
 // sum adds to the Internet checksum (RFC 1071), which is 0xffff over what is intact.

@@ -1,4 +1,4 @@
-// Package story tells the reference dialogue of active FTP in nine steps, from packets
+// Package story tells the reference dialogue of active FTP in ten steps, from packets
 // that were captured in this very run.
 package story
 
@@ -11,7 +11,7 @@ import (
 )
 
 // StepCount is how many steps a story has.
-const StepCount = 9
+const StepCount = 10
 
 // Story is what one run of the reference dialogue showed. It is plain data: the text on
 // a terminal, the page and the JSON are all made from it.
@@ -19,9 +19,11 @@ type Story struct {
 	MadeAt    time.Time  `json:"made_at"`
 	Programs  []Program  `json:"programs"` // that took part, with their versions
 	Hosts     []Host     `json:"hosts"`    // from the client to the server
-	Steps     []Step     `json:"steps"`    // nine
+	Steps     []Step     `json:"steps"`    // ten
 	Transfers []Transfer `json:"transfers"`
 	Port      Frame      `json:"port"` // the PORT command of the download, byte by byte
+
+	Masquerade Masquerade `json:"masquerade"` // of the last step
 }
 
 // Program is something that took part.
@@ -39,7 +41,7 @@ type Host struct {
 	About string     `json:"about"`
 }
 
-// Step is one of the nine steps.
+// Step is one of the ten steps.
 type Step struct {
 	Number  int      `json:"number"` // from 1 on
 	Title   string   `json:"title"`
@@ -129,4 +131,39 @@ type Field struct {
 	Layer   string `json:"layer"` // "Ethernet", "IPv4", "TCP" or "FTP"
 	Name    string `json:"name"`
 	Meaning string `json:"meaning"`
+}
+
+// Masquerade is one announcement on both sides of a gateway that translates, with what was
+// said until the transfer was over.
+type Masquerade struct {
+	Client    netip.AddrPort `json:"client"`    // its end of the control connection
+	Outside   netip.AddrPort `json:"outside"`   // the same, as the server sees it
+	Announced netip.AddrPort `json:"announced"` // where the client listens
+	Instead   netip.AddrPort `json:"instead"`   // what stands for that outside
+	Parts     []Part         `json:"parts"`     // of the announcement, in order
+	Packets   []Crossing     `json:"packets"`   // from the announcement on
+}
+
+// Part is a run of bytes of the announcement that mean one thing.
+type Part struct {
+	Name   string `json:"name"`
+	Client []byte `json:"client"` // as sent
+	Server []byte `json:"server"` // as received
+}
+
+// Crossing is one packet as the client's side and the server's side saw it.
+type Crossing struct {
+	Time   time.Time `json:"time"`   // on the client's side
+	Sender string    `json:"sender"` // "client" or "server"
+	Data   bool      `json:"data"`   // it asks for the data connection; else of the control connection
+	Client View      `json:"client"`
+	Server View      `json:"server"`
+}
+
+// View is a TCP segment as one side saw it.
+type View struct {
+	Text string `json:"text"`
+	Seq  uint32 `json:"seq"` // with Ack, counted from the first of each direction
+	Ack  uint32 `json:"ack"`
+	Len  int    `json:"len"`
 }

@@ -71,6 +71,8 @@ func (p *Printer) Step(s *Story, number int) error {
 	case 9:
 		p.dialogue(s, step.Packets)
 		p.pinholes(s)
+	case 10:
+		p.masquerade(&s.Masquerade)
 	default:
 		p.packets(step.Packets)
 	}

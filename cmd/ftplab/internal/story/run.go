@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -58,7 +59,13 @@ func Run(ctx context.Context, o Options) (_ *Story, err error) {
 	if err := r.play(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.settle(ctx); err != nil {
+	if err := r.settle(ctx, len(lab.Reference), r.captures[atClient]); err != nil {
+		return nil, err
+	}
+	if err := r.stop(); err != nil { // what follows is not of the reference dialogue
+		return nil, err
+	}
+	if err := r.masquerade(ctx); err != nil {
 		return nil, err
 	}
 	o.Progress("reading what was captured")
@@ -83,6 +90,7 @@ type run struct {
 	Options
 	daemon   *lab.Daemon
 	captures [places]*lab.Capture
+	crossing [sides]*lab.Capture // of the masquerade
 }
 
 // begin starts the programs and the captures.
@@ -108,7 +116,7 @@ func (r *run) begin(ctx context.Context) (err error) {
 // stop ends the captures.
 func (r *run) stop() error {
 	var errs []error
-	for _, c := range r.captures {
+	for _, c := range slices.Concat(r.captures[:], r.crossing[:]) {
 		if c != nil {
 			errs = append(errs, c.Stop())
 		}
@@ -142,11 +150,18 @@ var errNoCommand = errors.New("the gateway has not seen the transfer's command")
 func (r *run) dialogue(ctx context.Context) error {
 	for _, s := range lab.Reference {
 		r.Progress("with lftp: " + strings.ToLower(s.Title))
-		c := r.Client.LFTP(ctx, s.Commands)
-		c.SysProcAttr = apart()
-		if out, err := c.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s with lftp: %w: %s\nthe daemon's log:\n%s", s.Title, err, out, r.daemon.Log())
+		if err := r.lftp(ctx, s); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (r *run) lftp(ctx context.Context, s lab.Script) error {
+	c := r.Client.LFTP(ctx, s.Commands)
+	c.SysProcAttr = apart()
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s with lftp: %w: %s\nthe daemon's log:\n%s", s.Title, err, out, r.daemon.Log())
 	}
 	return nil
 }
@@ -171,9 +186,9 @@ func (r *run) checkFiles() error {
 	return nil
 }
 
-// settle waits until every connection is closed at both ends, and the daemon has told
-// the end of every session.
-func (r *run) settle(ctx context.Context) error {
+// settle waits until every captured connection is closed at both ends, and the daemon has
+// told the end of so many sessions.
+func (r *run) settle(ctx context.Context, sessions int, captured *lab.Capture) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	ended := map[uint64]bool{}
@@ -181,12 +196,12 @@ func (r *run) settle(ctx context.Context) error {
 		if e.Event == "session.end" {
 			ended[e.Session] = true
 		}
-		return len(ended) == len(lab.Reference)
+		return len(ended) == sessions
 	})
 	if err != nil {
 		return err
 	}
-	for !closed(lab.Connections(r.captures[atClient].Packets())) {
+	for !closed(lab.Connections(captured.Packets())) {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the end of the connections: %w", ctx.Err())
@@ -220,12 +235,16 @@ func (r *run) save() error {
 	if err := os.MkdirAll(r.PcapDir, 0o755); err != nil {
 		return fmt.Errorf("making the directory of the captures: %w", err)
 	}
+	files := map[string]*lab.Capture{"masquerade-client": r.crossing[ofClient], "masquerade-server": r.crossing[ofServer]}
 	for at, c := range r.captures {
+		files[names[at]] = c
+	}
+	for name, c := range files {
 		var b bytes.Buffer
 		if err := c.WritePcapNG(&b); err != nil {
 			return err
 		}
-		path := filepath.Join(r.PcapDir, names[at]+".pcapng")
+		path := filepath.Join(r.PcapDir, name+".pcapng")
 		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 			return errors.Join(fmt.Errorf("writing a capture: %w", err), os.Remove(path))
 		}

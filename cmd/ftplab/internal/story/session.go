@@ -47,12 +47,17 @@ func sessions(packets []*packet, events []lab.Event) []*session {
 
 // announcement returns where a PORT command says that its client listens.
 func (p *packet) announcement() (at netip.AddrPort, ok bool) {
-	var a [4]byte
-	var port [2]byte
 	if !p.control() || p.to.Port() != 21 {
 		return at, false
 	}
-	_, err := fmt.Sscanf(string(p.payload()), "PORT %d,%d,%d,%d,%d,%d", &a[0], &a[1], &a[2], &a[3], &port[0], &port[1])
+	return announced(p.payload())
+}
+
+// announced returns the address of a PORT command.
+func announced(line []byte) (at netip.AddrPort, ok bool) {
+	var a [4]byte
+	var port [2]byte
+	_, err := fmt.Sscanf(string(line), "PORT %d,%d,%d,%d,%d,%d", &a[0], &a[1], &a[2], &a[3], &port[0], &port[1])
 	return netip.AddrPortFrom(netip.AddrFrom4(a), uint16(port[0])<<8|uint16(port[1])), err == nil
 }
 

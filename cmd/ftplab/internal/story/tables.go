@@ -138,6 +138,38 @@ func (p *Printer) pinholes(s *Story) {
 	p.paragraph(legend)
 }
 
+// masquerade writes the announcement byte by byte, and what was said after it, as the two
+// sides of the gateway saw them.
+func (p *Printer) masquerade(m *Masquerade) {
+	rows := [][]string{{"Part", "client's side", "", "server's side", ""}}
+	for _, part := range m.Parts {
+		client, server := printable("FTP", part.Client), printable("FTP", part.Server)
+		if client != server {
+			client, server = p.paint(yellow, client), p.paint(yellow, server)
+		}
+		rows = append(rows, []string{part.Name, fmt.Sprintf("% x", part.Client), client, fmt.Sprintf("% x", part.Server), server})
+	}
+	p.rows(rows, 0)
+	rows = [][]string{{"from", "client's side", "Seq", "Ack", "Len", "server's side", "Seq", "Ack", "Len"}}
+	for _, k := range m.Packets {
+		row, color := []string{k.Sender}, cyan
+		switch {
+		case k.Data:
+			row, color = []string{"data"}, yellow
+		case k.Sender == "server":
+			color = green
+		}
+		for _, v := range []View{k.Client, k.Server} {
+			row = append(row, p.paint(color, v.Text), strconv.Itoa(int(v.Seq)), strconv.Itoa(int(v.Ack)), strconv.Itoa(v.Len))
+		}
+		if k.Client.Text == k.Server.Text {
+			row[5] = "the same"
+		}
+		rows = append(rows, row)
+	}
+	p.rows(rows, 2, 3, 4, 5, 7, 8, 9)
+}
+
 // summary says what was shown.
 func (p *Printer) summary(s *Story) {
 	p.heading("What was shown")
@@ -147,6 +179,8 @@ func (p *Printer) summary(s *Story) {
 		fmt.Sprintf("- ftpalg read the announcements and opened %d pinholes, each for one connection; they were open for %s ms all together. Every transfer worked.",
 			len(s.Transfers), ms(s.openTime())),
 		fmt.Sprintf("- A stranger's packets to a port that was announced, but not to him: %d. The firewall dropped them all.", len(dropped(s))),
+		fmt.Sprintf("- Behind masquerade, an announcement of %v reaches the server as %v, and that transfer worked, too.",
+			s.Masquerade.Announced, s.Masquerade.Instead),
 	} {
 		p.paragraph(paragraph)
 	}

@@ -29,7 +29,14 @@ func (r *run) tell(ctx context.Context) (*Story, error) {
 	if err := t.tellTransfers(events); err != nil {
 		return nil, err
 	}
-	return &t.Story, t.tellSteps()
+	if err := t.tellSteps(); err != nil {
+		return nil, err
+	}
+	var crossed [sides][]lab.Packet
+	for at, c := range r.crossing {
+		crossed[at] = c.Packets()
+	}
+	return &t.Story, t.add(func() (Step, error) { return t.masquerade(crossed, events) })
 }
 
 func (r *run) hosts() []Host {
@@ -87,16 +94,25 @@ type teller struct {
 }
 
 func (t *teller) tellSteps() error {
-	for i, tell := range []func() (Step, error){
+	for _, tell := range []func() (Step, error){
 		t.detour, t.opening, t.login, t.port, t.download, t.listing, t.upload, t.challenge, t.answer,
 	} {
-		step, err := tell()
-		if err != nil {
-			return fmt.Errorf("tell step %d: %w", i+1, err)
+		if err := t.add(tell); err != nil {
+			return err
 		}
-		step.Number = i + 1
-		t.Steps = append(t.Steps, step)
 	}
+	return nil
+}
+
+// add adds the next step.
+func (t *teller) add(tell func() (Step, error)) error {
+	number := len(t.Steps) + 1
+	step, err := tell()
+	if err != nil {
+		return fmt.Errorf("tell step %d: %w", number, err)
+	}
+	step.Number = number
+	t.Steps = append(t.Steps, step)
 	return nil
 }
 

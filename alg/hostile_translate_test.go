@@ -1,0 +1,227 @@
+package alg_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
+)
+
+// ackAt has a side acknowledge what it was never given, without a byte of its own.
+func (x *wire) ackAt(d side, ack uint32) uint64 {
+	return x.packet(d, x.build(d, x.next[d], ack, tcp.ACK, ""))
+}
+
+// A receiver that acknowledges lines that still wait here does not bring down the daemon,
+// nor gets anything else than the lines.
+func TestALineThatWaitsIsAcknowledged(t *testing.T) {
+	x, n := newTranslated(t, "1.1.1.1", serverAddr)
+	x.between("192.168.100.100", serverAddr, 41138)
+	x.login()
+	line := "PORT 192,168,100,100,180,117\r\n"
+	x.wantGoes(fromClient, line, "PORT 1,1,1,1,180,117\r\n")
+	ids := []uint64{x.say(fromClient, strings.Repeat(line, 14))} // it waits for the first
+	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]))
+	ids = append(ids, x.say(fromClient, line))
+	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(line))))
+	x.say(fromClient, "NOOP\r\n")
+	got := x.payload(ids[0], "") + x.payload(ids[1], "")
+	want := strings.Repeat("PORT 1,1,1,1,180,117\r\n", 15)
+	if got != strings.TrimPrefix(want, "PORT 1") { // it says that it has that
+		t.Errorf("it goes out as %q", got)
+	}
+}
+
+// What waits for an acknowledgement goes on with it.
+func TestALineThatWaitedGoesOnWithTheAcknowledgement(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
+	x.say(fromClient, one)
+	id := x.say(fromClient, two)
+	if _, given := x.verdicts[id]; given {
+		t.Fatal("two changes are under way at once")
+	}
+	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(two))))
+	if got := x.payload(id, two); got != "PORT 192,0,2,1,180,118\r\n" {
+		t.Errorf("it goes out as %q", got)
+	}
+}
+
+// Where no port is to be had, the line is not given one that the session had before.
+func TestNoPortIsToBeHad(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	x.c("PORT 10,1,4,4,180,117")
+	x.s(ok200)
+	n.full = true
+	for _, line := range []string{"PORT 10,1,4,4,180,118\r\n", "PORT 10,1,4,4,180,117\r\n"} {
+		x.wantGoes(fromClient, line, line)
+	}
+	x.s(ok200)
+	x.retr()
+	x.wantOpen()
+}
+
+// Ports that stood for announcements come back, however these end.
+func TestOutsidePortsComeBack(t *testing.T) {
+	x, _ := newTranslated(t, outsideClient, serverAddr)
+	y := x.from("10.1.4.7", 5000).login()
+	x.connect()
+	x.s("220 hi")
+	x.c("USER u", "PASS p", "PORT 10,1,4,4,180,117")
+	x.s("331 more", "530 no", ok200)
+	x.retr() // nobody is logged in
+	x.c("USER u", "PASS p", "PORT 10,1,4,4,180,118")
+	x.s("331 more", "530 no", ok200)
+	y.c("PORT 10,1,4,7,180,117")
+	if at := y.last(alg.PinholeAnnounced).Pinhole.At; at.Port() != 46197 {
+		t.Errorf("%v is announced", at)
+	}
+}
+
+// The server's line may have arrived, too: the resets are in the right numbers.
+func TestAServersLineThatMayHaveArrived(t *testing.T) {
+	x, n := newTranslated(t, clientAddr, outsideServer)
+	line := "227 Entering Passive Mode (10,2,5,5,195,80).\r\n"
+	seq, ack := x.next[fromServer], x.next[fromClient]
+	n.adj = [2]alg.Adjustment{fromClient: {Pos: 7, After: 3, Before: 3}, fromServer: {Pos: seq + 5, Before: 1, After: 2}}
+	if v := x.verdicts[x.say(fromServer, line)]; !v.Drop || len(x.injected) != 2 {
+		t.Fatalf("%+v, %d resets", v, len(x.injected))
+	}
+	for _, p := range x.injected {
+		seg, err := tcp.Parse(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch seg.Dst {
+		case x.flow.Client:
+			if seg.Src != n.seen.Server || seg.Seq != seq+1 || seg.Ack != ack {
+				t.Errorf("to the client: %+v", seg)
+			}
+		case x.flow.Server:
+			if seg.Src != n.seen.Client || seg.Seq != ack+3 || seg.Ack != seq {
+				t.Errorf("to the server: %+v", seg)
+			}
+		default:
+			t.Errorf("to %v", seg.Dst)
+		}
+	}
+}
+
+// A reset that ends a connection names the byte that its receiver expects, though there are
+// lines that it has not been given.
+func TestResetsBehindALineThatWaits(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
+	x.say(fromClient, one)
+	x.say(fromClient, two)
+	r, _ := x.w.Suspend(x.now)
+	x.take(r)
+	if len(x.injected) != 2 {
+		t.Fatalf("%d resets", len(x.injected))
+	}
+	for _, p := range x.injected {
+		seg, _ := tcp.Parse(p)
+		if want := n.adj[fromClient].Out(x.next[fromClient] - uint32(len(two))); seg.Dst == x.flow.Server && seg.Seq != want {
+			t.Errorf("it has the number %d, not %d", seg.Seq, want)
+		}
+	}
+}
+
+// crowd has a client take up all the memory that it may have.
+func (x *wire) crowd() {
+	for i := range 80 {
+		y := x.another(uint16(2000 + i)).connect()
+		y.s("220 hi")
+		y.say(fromClient, "NOOP "+strings.Repeat("x", 60000))
+	}
+}
+
+// Where no more is remembered than has to be, a line is changed all the same.
+func TestALongSegmentOfACrowd(t *testing.T) {
+	more := strings.Repeat("NOOP\r\n", 300)
+	x := newWire(t, denyTLS)
+	x.crowd()
+	x.connect()
+	x.s("220 hi")
+	x.wantGoes(fromClient, more+"AUTH TLS\r\n", more+"AUTX TLS\r\n")
+
+	x, _ = newTranslated(t, "10.9.9.9", serverAddr) // as long as the client's own
+	x.crowd()
+	x = x.another(41138).login()
+	x.wantGoes(fromClient, more+"PORT 10,1,4,4,180,117\r\n", more+"PORT 10,9,9,9,180,117\r\n")
+}
+
+// What stands for one client's port is not another's before the packet filter has let go of
+// it, whichever worker has which.
+func TestAnOutsidePortThatIsStillInForce(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		x, _ := newTranslated(t, "10.9.9.9", serverAddr)
+		y := x.from("10.1.4.7", 5000).login()
+		x.login()
+		x.port()
+		x.retr()
+		p := x.last(alg.PinholeOpen).Pinhole
+		if used {
+			x.kernel.use(p)
+		}
+		x.s("150 here", "226 done")
+		y.c("PORT 10,1,4,7,180,117")
+		y.s(ok200)
+		y.retr()
+		x.wantCount(alg.Failure, 0)
+		x.wantOpen(y.last(alg.PinholeOpen).Pinhole)
+		y.s("426 x")
+		x.wait(time.Second)
+		if len(x.kernel.dnat) != 0 {
+			t.Errorf("still translated: %v", x.kernel.dnat)
+		}
+		y.c("PORT 10,1,4,7,180,117")
+		if at := y.last(alg.PinholeAnnounced).Pinhole.At; at.Port() != 46197 {
+			t.Errorf("%v is announced, though nobody has the port", at)
+		}
+	}
+}
+
+// Of two workers one may have closed a pinhole, and not yet told the packet filter.
+func TestAnOutsidePortThatAnotherWorkerStillHas(t *testing.T) {
+	x, n := newTranslated(t, "10.9.9.9", serverAddr)
+	x.login()
+	x.port()
+	x.retr()
+	p := x.last(alg.PinholeOpen).Pinhole
+	z := newWireOf(t, "10.1.4.7", serverAddr, alg.WorkerConfig{Policy: x.policy, Translations: n, Outside: x.outside})
+	z.translated, z.adj, z.kernel.dnat = true, &n.adj, x.kernel.dnat
+	z.login()
+	x.kernel.fail = func([]alg.Op) error { return errKernel } // the transaction is still to come
+	x.s("226 done")
+	z.c("PORT 10,1,4,7,180,117")
+	if at := z.last(alg.PinholeAnnounced).Pinhole.At; at == p.At {
+		t.Errorf("%v is announced, which the other worker has in force", at)
+	}
+}
+
+// Where AUTH is denied, a translated connection that cannot be read is ended too, in the
+// names and numbers that its ends know.
+func TestDeniedTLSOfATranslatedConnectionThatIsNotRead(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, outsideServer, denyTLS)
+	seq, ack := x.next[fromClient], x.next[fromServer]
+	n.adj = [2]alg.Adjustment{fromClient: {Pos: 7, After: 3, Before: 3}, fromServer: {Pos: 7, Before: 2, After: 2}}
+	x.wantDrop(x.say(fromClient, "AUTH TLS\r\n"))
+	for _, p := range x.injected {
+		seg, _ := tcp.Parse(p)
+		switch {
+		case seg.Src == n.seen.Server && seg.Dst == x.flow.Client && seg.Seq == ack+2:
+		case seg.Src == n.seen.Client && seg.Dst == x.flow.Server && seg.Seq == seq+3:
+		default:
+			t.Errorf("a reset from %v to %v with the number %d", seg.Src, seg.Dst, seg.Seq)
+		}
+	}
+	if len(x.injected) != 2 {
+		t.Errorf("%d resets", len(x.injected))
+	}
+}
