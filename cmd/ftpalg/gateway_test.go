@@ -123,10 +123,15 @@ func (g *gateway) dial(f family) *control { g.t.Helper(); return g.dialFrom(f, n
 
 func (g *gateway) dialFrom(f family, local netip.AddrPort) *control {
 	g.t.Helper()
+	return g.dialAs(g.Client, f, local)
+}
+
+func (g *gateway) dialAs(h *lab.Host, f family, local netip.AddrPort) *control {
+	g.t.Helper()
 	at := netip.AddrPortFrom(f.server, 21).String()
 	ln := mustListen(g.t, g.Server, at)
 	defer ln.Close()
-	client, err := g.Client.DialFrom(g.t.Context(), local, "tcp", netip.AddrPortFrom(f.dials, 21).String())
+	client, err := h.DialFrom(g.t.Context(), local, "tcp", netip.AddrPortFrom(f.dials, 21).String())
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -145,9 +150,11 @@ func (g *gateway) dialFrom(f family, local netip.AddrPort) *control {
 func (c *control) close() { c.client.Close(); c.server.Close() }
 
 // login opens a control connection and logs in.
-func (g *gateway) login(f family) *control {
+func (g *gateway) login(f family) *control { g.t.Helper(); return g.loginAs(g.Client, f) }
+
+func (g *gateway) loginAs(h *lab.Host, f family) *control {
 	g.t.Helper()
-	c := g.dial(f)
+	c := g.dialAs(h, f, netip.AddrPort{})
 	c.s("220 hello")
 	c.c("USER ftpuser")
 	c.s("230 Login successful.")
