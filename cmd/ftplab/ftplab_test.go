@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,47 @@ func TestUpAndDown(t *testing.T) {
 		t.Error(out)
 	}
 	if out := run(t, 1, "down", "--lab", name); !strings.Contains(out, "no lab called "+name) {
+		t.Error(out)
+	}
+}
+
+// TestUpNAT downloads through each way to translate, and through both, and keeps it with
+// another firewall.
+func TestUpNAT(t *testing.T) {
+	for _, c := range []struct{ nat, dialled, told, seen string }{
+		{"masquerade", "server", "translates addresses: masquerade.", "[fd00:1:4::4]:* ([fd00:2:5::1]:*)  [fd00:2:5::5]:21 "},
+		{"forward", "gateway", "translates addresses: forward.", "[fd00:1:4::4]:*  [fd00:2:5::5]:21 ([fd00:3:3::2]:21) "},
+		{"masquerade,forward", "gateway", "translates addresses: masquerade and forward.", "[fd00:1:4::4]:* ([fd00:2:5::1]:*)  [fd00:2:5::5]:21 ([fd00:3:3::2]:21) "},
+	} {
+		t.Run(c.nat, func(t *testing.T) {
+			t.Parallel()
+			name := fmt.Sprintf("nat-%s-%d", c.nat, os.Getpid())
+			guide := run(t, 0, "up", "--lab", name, "--nat", c.nat)
+			t.Cleanup(func() { _ = ftplab(t, "down", "--lab", name).Run() })
+			if !strings.Contains(guide, "ftppass "+c.dialled+" ") {
+				t.Error(guide)
+			}
+			if out := run(t, 0, "firewall", "--lab", name); !strings.Contains(out, c.told) {
+				t.Error(out)
+			}
+			script := "set ftp:passive-mode off; get R1.cfg; !ftpalg sessions; exit"
+			out := run(t, 0, "shell", "--lab", name, "client", "lftp", "-u", "ftpuser,ftppass", "-e", script, c.dialled)
+			if got := regexp.MustCompile(`(::[14]\]:)\d{3,}`).ReplaceAllString(out, "$1*"); !strings.Contains(got, c.seen) {
+				t.Errorf("sessions: %s, without %q", out, c.seen)
+			}
+			if out := run(t, 0, "shell", "--lab", name, "client", "cat", "R1.cfg"); out != lab.R1 {
+				t.Errorf("R1.cfg: %q", out)
+			}
+			run(t, 0, "firewall", "--lab", name, "open")
+			if out := run(t, 0, "firewall", "--lab", name); !strings.Contains(out, c.told) {
+				t.Error(out)
+			}
+			if out := run(t, 0, "shell", "--lab", name, "gateway", "nft", "list", "tables"); strings.Count(out, "ing\n") != 1+strings.Count(c.nat, ",") {
+				t.Error(out)
+			}
+		})
+	}
+	if out := run(t, 1, "up", "--lab", "never", "--nat", "stateful"); !strings.Contains(out, "there is no NAT") {
 		t.Error(out)
 	}
 }

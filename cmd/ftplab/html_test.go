@@ -20,7 +20,7 @@ func TestDemoHTML(t *testing.T) {
 	}
 	for part, want := range map[string]int{
 		`<section id="step-`: story.StepCount, `id="frame"`: 1, `<figure class="transfer"`: 3, `class="mark used"`: 9, `class="mark found"`: 9, // two drawings and a legend each
-		`id="firewalls"`: 1, `id="exposure"`: 1, `180 × 256 + 117 = <b>46197</b>`: 1, `not measured`: 0,
+		`id="masquerade"`: 1, `10,1,4,4,8,73</td>`: 1, `PORT 10,2,5,1,`: 1, `id="firewalls"`: 1, `id="exposure"`: 1, `180 × 256 + 117 = <b>46197</b>`: 1, `not measured`: 0,
 	} {
 		if got := strings.Count(string(page), part); got != want {
 			t.Errorf("%d times %s, want %d", got, part, want)

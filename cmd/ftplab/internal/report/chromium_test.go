@@ -40,7 +40,7 @@ func TestChromium(t *testing.T) {
 	} {
 		b.screen(screen.width, screen.height, screen.theme)
 		b.open(url)
-		for _, part := range []string{"network", "step-4", "transfer-1", "firewalls", "exposure"} {
+		for _, part := range []string{"network", "step-4", "transfer-1", "masquerade", "firewalls", "exposure"} {
 			var there bool
 			b.eval(`(document.getElementById("`+part+`")?.scrollIntoView(), document.getElementById("`+part+`") !== null)`, &there)
 			if !there {
@@ -116,15 +116,19 @@ func testPicture(t *testing.T, path string, picture []byte, width, height int, p
 
 func testParts(t *testing.T, b *browser) {
 	for part, want := range map[string]int{
-		"main > section":      12, // the network, nine steps, the firewalls, the exposure
-		"main > section.step": 9,
-		"table.packets":       8, // the last step of the fixture has none
+		"main > section":      13, // the network, ten steps, the firewalls, the exposure
+		"main > section.step": 10,
+		"table.packets":       8, // the last two steps of the fixture have none
 		"table.firewalls td.good, table.firewalls td.bad": 60,
 		"table.exposure tbody tr":                         10,
 		"svg.wide":                                        5,
 		"svg.narrow":                                      5,
 		"#transfer-1 .wide .hole":                         1,
-		".bytes i":                                        89,
+		"#frame .bytes i":                                 89,
+		".parts td:nth-of-type(1) .bytes i":               20,
+		".parts td:nth-of-type(2) .bytes i":               23,
+		".parts tr.changed":                               3,
+		".crossing td.changed":                            7, // two lines, one length, one Seq, three Ack
 		".fields tbody tr":                                31,
 	} {
 		var got int

@@ -61,13 +61,10 @@ func newFrame(f story.Frame) (*frame, error) {
 			return nil, fmt.Errorf("field %q of frame %d is not at byte %d of %d", one.Name, f.Number, at, len(f.Bytes))
 		}
 		w := field{Field: one, ID: fmt.Sprintf("field-%d", i+1)}
-		for _, b := range f.Bytes[at : at+one.Length] {
-			o := octet{Hex: fmt.Sprintf("%02x", b)}
-			if one.Layer == "FTP" {
-				o.Char = char(b)
-				text += string(rune(b))
-			}
-			w.Bytes = append(w.Bytes, o)
+		b := f.Bytes[at : at+one.Length]
+		w.Bytes = octets(b, one.Layer == "FTP")
+		if one.Layer == "FTP" {
+			text += string(b)
 		}
 		if n := len(v.Layers); n == 0 || v.Layers[n-1].Name != one.Layer {
 			v.Layers = append(v.Layers, layer{Name: one.Layer, Offset: at})
@@ -82,6 +79,19 @@ func newFrame(f story.Frame) (*frame, error) {
 	}
 	v.Port = parsePort(text)
 	return v, nil
+}
+
+// octets returns bytes, with what they are in a text where they are of one.
+func octets(b []byte, text bool) []octet {
+	var all []octet
+	for _, c := range b {
+		o := octet{Hex: fmt.Sprintf("%02x", c)}
+		if text {
+			o.Char = char(c)
+		}
+		all = append(all, o)
+	}
+	return all
 }
 
 // char shows a byte of a command: itself, or a sign for what is not to be seen.

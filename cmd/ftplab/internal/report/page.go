@@ -12,6 +12,9 @@ import (
 // portStep is the number of the step that looks into the PORT command.
 const portStep = 4
 
+// masqueradeStep is the number of the step that shows an announcement on both sides.
+const masqueradeStep = 10
+
 // page is what the templates make the page of.
 type page struct {
 	*story.Story
@@ -27,6 +30,8 @@ type step struct {
 	ALG       bool // ftpalg did something
 	Frame     *frame
 	Transfers []transfer
+
+	Masquerade *masquerade
 }
 
 // packet is a line of the table of packets.
@@ -53,6 +58,9 @@ func newPage(s *story.Story, m *attack.Matrix) (*page, error) {
 			return nil, err
 		}
 		p.Steps[i].Frame = f
+	}
+	if i := slices.IndexFunc(p.Steps, func(s step) bool { return s.Number == masqueradeStep }); i >= 0 {
+		p.Steps[i].Masquerade = newMasquerade(&s.Masquerade)
 	}
 	if m != nil {
 		c, err := compare(m)

@@ -44,9 +44,12 @@ func TestWrite(t *testing.T) {
 	page := render(t, s, m)
 	for _, want := range []string{
 		`content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"`,
-		`id="step-1"`, `id="step-9"`, `id="topology-wide-title"`, `id="frame"`, `id="firewalls"`, `id="exposure-plot-narrow-title"`,
+		`id="step-1"`, `id="step-10"`, `id="topology-wide-title"`, `id="frame"`, `id="firewalls"`, `id="exposure-plot-narrow-title"`,
 		`id="transfer-1"`, `id="transfer-2"`, `id="transfer-3"`,
 		`180 × 256 + 117 = <b>46197</b>`,
+		`The line on both sides, 20 bytes and 23`,
+		`<td class="info" data-side="client’s side">PORT 10,1,4,4,8,73</td>`, `<td class="info changed" data-side="server’s side">PORT 10,2,5,1,243,162</td>`,
+		`<td class="number" data-name="Seq">104</td>`, `<td class="number changed" data-name="Seq">107</td>`,
 		`<td class="info">Request: PORT 10,1,4,4,180,117</td>`,
 		`The pinhole stood open for <b>0.48 ms</b>, until the server's first packet used it up`,
 		`found after <b>1.28 ms</b>. It was closed after <b>2.58 ms</b>: transfer complete.`,
