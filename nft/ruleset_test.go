@@ -80,7 +80,7 @@ func TestTextIsWhatIsInstalled(t *testing.T) {
 					text = strings.ReplaceAll(text, queue(cfg, caps).text, "counter")
 				}
 				load(t, text)
-				load(t, text) // it replaces itself
+				load(t, text)                                                                         // it replaces itself
 				loaded := strings.ReplaceAll(normal(cfg, listing(t, cfg)), ". integer\n", ". mark\n") // see key.decl
 				if diff := cmp.Diff(wantText, loaded); diff != "" {
 					t.Errorf("-installed +loaded:\n%s", diff)

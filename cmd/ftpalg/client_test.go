@@ -70,6 +70,7 @@ func (c *ftpClient) ask(line, code string) string { c.t.Helper(); c.tell(line); 
 func (c *ftpClient) local() netip.AddrPort {
 	return netip.MustParseAddrPort(c.conn.LocalAddr().String())
 }
+
 func (c *ftpClient) remote() netip.AddrPort {
 	return netip.MustParseAddrPort(c.conn.RemoteAddr().String())
 }
