@@ -18,18 +18,17 @@ func restart(t tb, x *wire, change ...func(*alg.Policy)) *wire {
 	for _, c := range change {
 		c(&p)
 	}
-	y := newWireOf(t, x.flow.Client.Addr().String(), x.flow.Server.Addr().String(), alg.WorkerConfig{
-		Policy: p,
-		Saved: func(f alg.Flow) (alg.Saved, bool) {
-			for i, s := range saved {
-				if s.Flow == f {
-					saved = append(saved[:i:i], saved[i+1:]...)
-					return s, true
-				}
+	once := func(f alg.Flow) (alg.Saved, bool) {
+		for i, s := range saved {
+			if s.Flow == f {
+				saved = append(saved[:i:i], saved[i+1:]...)
+				return s, true
 			}
-			return alg.Saved{}, false
-		},
-	})
+		}
+		return alg.Saved{}, false
+	}
+	y := newWireOf(t, x.flow.Client.Addr().String(), x.flow.Server.Addr().String(), alg.WorkerConfig{Policy: p, Saved: once})
+	y.saved = once
 	y.next, y.flow, y.now = x.next, x.flow, x.now
 	return y
 }

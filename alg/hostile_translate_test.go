@@ -253,3 +253,49 @@ func TestALineIsSentAgainInOneBatchWithTheNext(t *testing.T) {
 		t.Errorf("the next goes out as %q", got)
 	}
 }
+
+// A session that is not written down, with a line on its way, does not live on to send the
+// rest of it as it was.
+func TestStoppedWithALineOnItsWay(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.connect()
+	x.c("USER u", "PASS p", "PORT 10,1,4,4,180,117") // and no greeting yet
+	if n.adj[fromClient].After == 0 {
+		t.Fatal("the line was not changed")
+	}
+	r, saved := x.w.Suspend(x.now)
+	x.take(r)
+	if len(saved) == 0 && len(x.injected) != 2 {
+		t.Errorf("%d sessions are written down, %d resets", len(saved), len(x.injected))
+	}
+}
+
+// Nor does one that was written down, and did not go on there.
+func TestResumedElsewhereWithALineOnItsWay(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	x.c("PORT 10,1,4,4,180,117")
+	y := restart(t, x, func(*alg.Policy) {})
+	y.adj = &n.adj
+	y.w = alg.NewWorker(alg.WorkerConfig{
+		Policy: x.policy, Pinholes: y.kernel, Flows: y.tracking, Translations: n, Outside: x.outside,
+		Limits: alg.NewLimits(9, 9), Sink: func(alg.Event) {}, Saved: y.saved,
+	})
+	y.translated = true
+	y.at(fromClient, 10, "NOOP\r\n") // what is before it was lost
+	if len(y.injected) != 2 {
+		t.Errorf("%d resets", len(y.injected))
+	}
+}
+
+// Two restarts, one right after the other, end no help.
+func TestRestartedTwice(t *testing.T) {
+	x := newWire(t).login()
+	x.port()
+	y := restart(t, x)
+	y.w.Settle(y.now)
+	y.at(fromClient, -len("PORT 10,1,4,4,180,117\r\n"), "PORT 10,1,4,4,180,117\r\n") // nothing new
+	z := restart(t, y)
+	z.retr()
+	z.wantOpen(z.hole(46197))
+}

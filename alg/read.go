@@ -31,7 +31,14 @@ func (s *session) segment(d side, seg *tcp.Segment, id uint64) {
 		}
 	}
 	if s.resumes() && !s.continues(d, seg) {
-		s.forget("it did not go on where the daemon had stopped")
+		const why = "it did not go on where the daemon had stopped"
+		if s.unsure() {
+			s.condemn(why)
+			s.resets()
+			s.w.drop(id)
+			return
+		}
+		s.forget(why)
 		s.foreign(d, seg, id)
 		return
 	}

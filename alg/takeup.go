@@ -91,25 +91,32 @@ func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
 	w.begin(now)
 	var saved []Saved
 	for _, s := range w.sessions {
-		if s.nat != nil && (s.conn.Streams[fromClient].Stuck() || s.conn.Streams[fromServer].Stuck()) {
-			// What waits to be changed is sent again, and would go out as it comes.
-			s.condemn("ftpalg stops while a line waits to be translated")
+		v, ok := s.suspend()
+		switch {
+		case ok:
+			saved = append(saved, v)
+		case s.unsure() && !s.condemned:
+			// What was changed, or waits to be, is sent again, and would go out as it comes.
+			s.condemn("ftpalg stops while it is not known whether a translated line arrived")
 			s.resets()
-			continue
 		}
-		if w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.resumes() || s.holds {
-			continue
-		}
-		id, ok, err := w.Flows.ID(s.flow)
-		if err != nil || !ok {
-			continue
-		}
-		kept := s.talk
-		kept.Suspend()
-		saved = append(saved, Saved{Flow: s.flow, ID: id, Data: s.save(&kept)})
 	}
 	w.end()
 	return w.res, saved
+}
+
+// suspend returns what a session needs to be taken up again. ok is false where it cannot be.
+func (s *session) suspend() (_ Saved, ok bool) {
+	if s.stuck() || s.w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.holds {
+		return Saved{}, false
+	}
+	id, ok, err := s.w.Flows.ID(s.flow)
+	if err != nil || !ok {
+		return Saved{}, false
+	}
+	kept := s.talk
+	kept.Suspend()
+	return Saved{Flow: s.flow, ID: id, Data: s.save(&kept)}, true
 }
 
 // save writes down what a session needs to go on.

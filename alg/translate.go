@@ -327,6 +327,17 @@ func (s *session) late(d side) {
 	}
 }
 
+// stuck reports whether something waits to be changed, or may have to be.
+func (s *session) stuck() bool {
+	return s.nat != nil && (s.conn.Streams[fromClient].Stuck() || s.conn.Streams[fromServer].Stuck())
+}
+
+// unsure reports whether a line was changed in length, or waits to be, that may not have
+// arrived: who does not know how cannot have it sent again.
+func (s *session) unsure() bool {
+	return s.stuck() || s.nat != nil && (s.conn.Streams[fromClient].Unsure() || s.conn.Streams[fromServer].Unsure())
+}
+
 // send lets a segment go on as it is to go out, or has it wait until that is known.
 func (s *session) send(d side, seg *tcp.Segment, id uint64) {
 	stream := &s.conn.Streams[d]

@@ -38,6 +38,7 @@ type wire struct {
 	adj    *[2]alg.Adjustment // what the kernel corrects; nil: nothing
 
 	outside *alg.Outside // that the worker shares with others
+	saved   func(alg.Flow) (alg.Saved, bool)
 }
 
 // has is how a side acknowledges all that the other has said.
