@@ -343,3 +343,36 @@ func TestStoppedAfterACrash(t *testing.T) {
 		t.Errorf("%d resets", len(x.injected))
 	}
 }
+
+// Connection tracking is not asked about every packet of a connection without a session.
+// Where both ends are translated that can take a search of all that is tracked.
+func TestPacketsOfStrangersAreCheap(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, outsideServer)
+	for range 1000 {
+		x.say(fromClient, "data\r\n")
+	}
+	for i := range 3000 {
+		x.another(uint16(2000+i)).say(fromClient, "data\r\n")
+	}
+	if asked := n.asked - 3000; asked > 10 {
+		t.Errorf("it was asked %d times about 1000 packets of one connection", asked)
+	}
+	n.adj[fromClient] = alg.Adjustment{Pos: x.next[fromClient] + 5, After: 2}
+	x.connect() // a new one between the same ends
+	x.flags(fromServer, tcp.RST|tcp.ACK)
+	x.wantDrop(x.say(fromClient, "PORT 10,1,4,4,180,117\r\n"))
+}
+
+// A client cannot drown others' events with lines that the kernel does not correct.
+func TestEventsOfLinesThatCannotBeChangedAreBounded(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	n.err = errKernel
+	for range 1000 {
+		x.c(port46197)
+		x.s("500 x")
+	}
+	if told := x.count(alg.Failure); told == 0 || told > 100 {
+		t.Errorf("%d failures told", told)
+	}
+}
