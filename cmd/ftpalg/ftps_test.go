@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"net/netip"
@@ -61,17 +62,22 @@ func certificate(t *testing.T, l *lab.Lab, at string) {
 }
 
 // ftps starts vsftpd with TLS, and passive ports within those of ftpsServer.
-func (g *gateway) ftps() {
+func (g *gateway) ftps() { g.t.Helper(); g.ftpsWith(nil) }
+
+// ftpsWith is ftps with settings of vsftpd besides.
+func (g *gateway) ftpsWith(more map[string]string) {
 	g.t.Helper()
 	at := filepath.Join(g.Server.Home(), "tls.pem")
 	certificate(g.t, g.Lab, at)
-	if _, err := g.StartVSFTPD(g.t.Context(), lab.VSFTPDOptions{Settings: map[string]string{
+	settings := map[string]string{
 		"ssl_enable": "YES", "rsa_cert_file": at, "rsa_private_key_file": at,
 		"force_local_logins_ssl": "YES", "force_local_data_ssl": "YES",
 		// curl does not carry a session over from one connection to the other with TLS 1.3.
 		"require_ssl_reuse": "NO",
 		"pasv_min_port":     "50000", "pasv_max_port": "50050",
-	}}); err != nil {
+	}
+	maps.Copy(settings, more)
+	if _, err := g.StartVSFTPD(g.t.Context(), lab.VSFTPDOptions{Settings: settings}); err != nil {
 		g.t.Fatal(err)
 	}
 }
