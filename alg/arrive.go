@@ -50,7 +50,7 @@ func (w *Worker) packet(p *Packet) {
 	case !w.Policy.Loose && !s.path.has(d, p):
 		s.astray(p.ID)
 	case s.condemned:
-		s.resets()
+		s.resetsAt(d, &seg)
 		w.drop(p.ID)
 	case seg.Has(tcp.SYN):
 		s.synAck(d, &seg, p.ID)
@@ -349,9 +349,16 @@ func (s *session) condemn(reason string) {
 }
 
 // resets tells both ends that the connection is over.
-func (s *session) resets() {
+func (s *session) resets() { s.resetsAt(fromClient, nil) }
+
+// resetsAt is the same where a side has just said what it expects.
+func (s *session) resetsAt(d side, seg *tcp.Segment) {
 	t, a := s.translation()
-	s.w.reset(s.flow, t, [2]uint32{s.conn.Streams[fromClient].Left(), s.conn.Streams[fromServer].Left()}, a)
+	next := [2]uint32{s.conn.Streams[fromClient].Left(), s.conn.Streams[fromServer].Left()}
+	if seg != nil && seg.Has(tcp.ACK) {
+		next[d.Other()] = a[d.Other()].In(seg.Ack)
+	}
+	s.w.reset(s.flow, t, next, a)
 }
 
 // translation returns how the session is translated, if it is, and its adjustments.

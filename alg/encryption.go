@@ -34,26 +34,22 @@ func (s *session) secured(tls bool) {
 		return
 	}
 	if s.rules.FTPSPorts == (Ports{}) || !tls { // none are named, or it is not TLS
-		s.w.tell(s.event(AuthTLS, "AUTH was accepted: the dialogue is encrypted, and its data connections cannot be helped, unless the server has ftps_ports"+s.untranslated()))
+		s.w.tell(s.event(AuthTLS, "AUTH was accepted: the dialogue is encrypted, and its data connections cannot be helped, unless the server has ftps_ports"+s.ownAddress()))
 		s.change(Op{Kind: OpRelease, Flow: s.flow})
 		s.giveUp("encrypted")
 		return
 	}
-	s.w.tell(s.event(AuthTLS, "AUTH was accepted: connections to the server's ftps_ports are admitted while the control connection lives"+s.untranslated()))
+	s.w.tell(s.event(AuthTLS, "AUTH was accepted: connections to the server's ftps_ports are admitted while the control connection lives"+s.ownAddress()))
 	s.encryption = &encryption{anew: timer{session: s}}
 }
 
-// untranslated says what is left to be done where addresses are translated, since what is
-// announced cannot be read, and goes out as it is.
-func (s *session) untranslated() string {
-	switch {
-	case s.nat == nil:
+// ownAddress says what an encrypted dialogue needs beyond that whose server is behind a
+// translation: nobody can rewrite what it announces.
+func (s *session) ownAddress() string {
+	if s.nat == nil || s.nat.Server.Addr() == s.flow.Server.Addr() {
 		return ""
-	case s.nat.rewrites(Passive, s.flow):
-		return "; the server's address is translated: these ports have to be forwarded to it, and it has to announce " +
-			s.nat.Server.Addr().String() + " by a setting of its own (pasv_address, MasqueradeAddress)"
 	}
-	return "; the client's address is translated: it has to use passive mode"
+	return "; as it is translated, the server itself has to announce its outside address (masquerade address), and the gateway has to forward these ports to it"
 }
 
 // header is how many bytes of a record show that it is one of TLS.

@@ -3,8 +3,6 @@ package alg
 import (
 	"net/netip"
 	"time"
-
-	"github.com/ftpalg/ftpalg/alg/dialogue"
 )
 
 // Kind names what happened. The names are part of the contract of `ftpalg events`.
@@ -28,12 +26,6 @@ const (
 	NotFTP           Kind = "session.not_ftp"
 	Overload         Kind = "overload"
 	Failure          Kind = "failure"
-)
-
-// Reasons of announcements that name an address that their end does not have.
-const (
-	ForeignAddress = dialogue.ForeignAddress
-	AnotherAddress = dialogue.AnotherAddress
 )
 
 // Event is one thing that happened, as a value: formatting it is its reader's work.

@@ -299,3 +299,47 @@ func TestRestartedTwice(t *testing.T) {
 	z.retr()
 	z.wantOpen(z.hole(46197))
 }
+
+// crashed is the same connection before another daemon, which finds it vouched for.
+func (x *wire) crashed(n *nat) {
+	vouched := true
+	x.w = alg.NewWorker(alg.WorkerConfig{
+		Policy: x.policy, Pinholes: x.kernel, Flows: x.tracking, Translations: n, Outside: &alg.Outside{},
+		Limits: alg.NewLimits(9, 9), Sink: func(e alg.Event) { x.events = append(x.events, e) },
+		Vouched: func(alg.Flow) bool { was := vouched; vouched = false; return was },
+	})
+}
+
+// The daemon crashed when a line was on its way, and what is said after it comes first.
+func TestALineThatIsSentAgainAfterACrash(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	line := "PORT 10,1,4,4,180,117\r\n"
+	x.say(fromClient, line)
+	x.crashed(n)
+	x.wantGoes(fromClient, "NOOP\r\n", "NOOP\r\n")
+	if got := x.payload(x.at(fromClient, -6-len(line), line), line); got != "" || len(x.injected) == 0 {
+		t.Errorf("it goes out as %q, with %d resets", got, len(x.injected))
+	}
+}
+
+// A crash, and then a stop: the session goes on.
+func TestStoppedAfterACrash(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	x.port()
+	x.crashed(n)
+	x.wantGoes(fromClient, "NOOP\r\n", "NOOP\r\n")
+	x.s(ok200)
+	y := restart(t, x)
+	x.w = alg.NewWorker(alg.WorkerConfig{
+		Policy: x.policy, Pinholes: x.kernel, Flows: x.tracking, Translations: n, Outside: &alg.Outside{},
+		Limits: alg.NewLimits(9, 9), Sink: func(e alg.Event) { x.events = append(x.events, e) }, Saved: y.saved,
+	})
+	x.wantGoes(fromClient, "NOOP\r\n", "NOOP\r\n")
+	x.s(ok200)
+	x.wantGoes(fromClient, "EPRT |1|10.1.4.4|46198|\r\n", "EPRT |1|192.0.2.1|46198|\r\n")
+	if len(x.injected) != 0 {
+		t.Errorf("%d resets", len(x.injected))
+	}
+}

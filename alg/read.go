@@ -121,6 +121,12 @@ func (s *session) place(d side, seg *tcp.Segment, id uint64) {
 		}
 		return
 	case tcp.Forgotten:
+		if s.unsure() { // the daemon that knew how it went out is gone
+			s.condemn("a line of a translated connection was changed, and it is not known how")
+			s.resetsAt(d, seg)
+			s.w.drop(id)
+			return
+		}
 		s.conflict(id)
 		return
 	case tcp.Conflict:

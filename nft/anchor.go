@@ -225,11 +225,14 @@ func (a *Anchor) Close() error {
 }
 
 // String returns the table's name as nft has it.
-func (a *Anchor) String() string {
+func (a *Anchor) String() string { return nameOf(a.table) }
+
+// nameOf returns a table's name as nft has it: "inet filter".
+func nameOf(t *nftables.Table) string {
 	family := map[nftables.TableFamily]string{
 		nftables.TableFamilyINet: "inet", nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6",
-	}[a.table.Family]
-	return family + " " + a.table.Name
+	}[t.Family]
+	return family + " " + t.Name
 }
 
 func (a *Anchor) errClosed() error { return fmt.Errorf("anchor in nft table %s: %w", a, net.ErrClosed) }

@@ -7,12 +7,6 @@ import (
 	"github.com/ftpalg/ftpalg/alg/ftp"
 )
 
-// Reasons of announcements that name an address that their end does not have.
-const (
-	ForeignAddress = "a foreign address"
-	AnotherAddress = "the 227 names another address: it is helped towards the server's own"
-)
-
 // announce acts on PORT and EPRT: the client says where it waits.
 func (d *Dialogue) announce(t *Terms, c ftp.Command, out []Decision) (kind, []Decision) {
 	out = d.Withdraw("a new announcement", out)
@@ -28,7 +22,7 @@ func (d *Dialogue) announce(t *Terms, c ftp.Command, out []Decision) (kind, []De
 	case d.noMore:
 		return plain, append(out, refuse(a, c.Verb.String()+" after EPSV ALL"))
 	case at.Addr() != t.Client:
-		refusal := refuse(a, ForeignAddress)
+		refusal := refuse(a, "a foreign address")
 		refusal.Violation = true
 		return plain, append(out, refusal)
 	}
@@ -87,7 +81,7 @@ func (d *Dialogue) answered(t *Terms, r ftp.Reply, out []Decision) []Decision {
 	// Clients connect to the server itself, whatever address the 227 names.
 	var note string
 	if at.Addr() != t.Server {
-		note = AnotherAddress
+		note = "the 227 names another address: it is helped towards the server's own"
 		at = netip.AddrPortFrom(t.Server, at.Port())
 	}
 	a := Announcement{Mode: Passive, At: at}

@@ -140,18 +140,22 @@ func (s *Stream) shrunk(seq uint32) bool {
 }
 
 // Agrees reports whether a stream has the adjustment that the kernel has, and takes it for
-// its own where it was taken up without one. It reports false too where it is not known
-// whether the line arrived that made it.
+// its own where it was taken up without one. It reports false too where it is known that
+// the line did not arrive that made it.
 func (s *Stream) Agrees(a Adjustment) bool {
-	if s.adj != (Adjustment{}) {
-		return a.After == s.adj.After && (a.Before == a.After || a == s.adj)
-	}
-	if a.Before != a.After && Diff(s.next, a.Pos) <= 0 {
+	const mayBeUnderWay = 1 << 15
+	switch d := Diff(s.next, a.Pos); {
+	case s.adj != (Adjustment{}):
+		return a.After == s.adj.After && (a.Before == a.After || s.adj.Before == s.adj.After || a == s.adj)
+	case a.Before == a.After || d > mayBeUnderWay:
+		if a.After != 0 {
+			s.adj = Adjustment{Pos: s.next, Before: a.After, After: a.After}
+		}
+	case d <= 0:
 		return false
+	default: // it may have to be sent again, and nobody knows how
+		s.adj, s.last, s.acked = a, s.next, a.Pos
 	}
-	if a.After != 0 {
-		s.adj = Adjustment{Pos: s.next, Before: a.After, After: a.After}
-		s.wanted = s.adj
-	}
+	s.wanted = s.adj
 	return true
 }

@@ -98,3 +98,28 @@ func TestAskingTheRunningDaemon(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// What is translated is told by both addresses.
+func TestAskingAboutATranslation(t *testing.T) {
+	t.Parallel()
+	g := newGatewayIn(t, arrangements[0], "")
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := g.families()[0]
+	c := g.login(f)
+	c.c(f.port())
+	for question, want := range map[string]string{
+		"sessions":        "(" + f.seen.String() + ":",
+		"pinholes":        fmt.Sprintf("%v:%d (%v:%[2]d)", f.client, announcedPort, f.seen),
+		"sessions --json": `"outside_client": "` + f.seen.String(),
+		"pinholes --json": `"outside_address": "` + f.seen.String(),
+		"rules":           "dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
+		"check":           "translates addresses",
+	} {
+		if out, err := run(t, g.Gateway, bin+" "+question); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %v: %s, want %q", question, err, out, want)
+		}
+	}
+}

@@ -94,9 +94,6 @@ func everywhere(t *testing.T, config string, do func(t *testing.T, g *gateway)) 
 	}
 }
 
-// translated tells whether the gateway translates one of the ends.
-func (f family) translated() bool { return f.dials != f.server || f.seen != f.client }
-
 // outside is how an announcement reads behind the gateway, where its port is free there.
 func (f family) outside(line string) string {
 	commas := func(a netip.Addr) string { return strings.ReplaceAll(a.String(), ".", ",") }

@@ -18,17 +18,13 @@ type Summary struct {
 	Started, Ended                int // sessions
 	Resumed                       int // of those that started: began before the file
 	Opened, Used, Refused, Missed int // pinholes
-
-	Outside int // announcements that name an address that their end does not have
+	Translated                    int // announcements of an address that is not the end's own
 
 	Elsewhere []string // a sentence for each port with FTP that is not configured
 	Engine    alg.Stats
 }
 
 func (s *Summary) count(e alg.Event) {
-	if e.Reason == alg.ForeignAddress || e.Reason == alg.AnotherAddress {
-		s.Outside++
-	}
 	switch e.Kind {
 	case alg.SessionStart:
 		s.Started++
@@ -40,6 +36,13 @@ func (s *Summary) count(e alg.Event) {
 		s.Used++
 	case alg.PinholeRefused:
 		s.Refused++
+		if at := e.Pinhole.Dest.Addr(); at.IsValid() && at != e.Client.Addr() && at != e.Server.Addr() {
+			s.Translated++
+		}
+	case alg.PinholeAnnounced:
+		if e.Reason != "" { // the 227 names another address
+			s.Translated++
+		}
 	case alg.PinholeMissed:
 		s.Missed++
 	}
@@ -81,8 +84,8 @@ func (s *Summary) Warnings() []string {
 		{s.Engine.Unreadable, "segments of control connections that are incomplete, which were not read: %d"},
 		{checksums, "segments of control connections with a wrong TCP checksum, which were not read (--ignore-checksums reads them): %d"},
 		{uint64(s.Resumed), "dialogues that began before the file, taken up for active mode alone and after one command and its reply: %d"},
-		{uint64(s.Outside), "announcements that name an address that their end does not have, as if the capture was taken outside of a translation, and not where the gateway's forward chain sees the ends: %d"},
 		{s.Engine.Unhelped, "packets of control connections beyond the most sessions that the configuration allows: %d"},
+		{uint64(s.Translated), "announcements of an address that is not the end's own, as where a capture is taken on the other side of a translation: %d"},
 		{s.Engine.Lost, "times that bytes of a dialogue are missing from the capture: %d"},
 	} {
 		if w.n > 0 {
