@@ -270,7 +270,7 @@ func (c *control) wantData(f family, want bool, when string) {
 	c.t.Helper()
 	got := false
 	if want {
-		got = c.data(f)
+		got = reached(c.t, c.g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.seen, announcedPort))
 	} else {
 		got = c.g.reachesClient(f, announcedPort)
 	}
