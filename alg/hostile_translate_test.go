@@ -404,3 +404,20 @@ func TestAReplyInTwoWrites(t *testing.T) {
 		}
 	}
 }
+
+// Where AUTH is denied, a dialogue that is not followed any more goes on, translated or not.
+func TestDeniedTLSOfATranslatedDialogueThatIsNotFollowed(t *testing.T) {
+	x, _ := newTranslated(t, outsideClient, serverAddr, denyTLS)
+	x.login()
+	x.port()
+	x.c("FROBNICATE x")
+	x.s("500 what?")
+	for range 4 {
+		x.wait(40 * time.Second)
+		x.wantGoes(fromClient, "AUTH TLS\r\n", "AUTX TLS\r\n")
+		x.s("500 what?")
+	}
+	if len(x.injected) != 0 {
+		t.Errorf("%d resets", len(x.injected))
+	}
+}
