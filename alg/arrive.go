@@ -320,7 +320,7 @@ func (s *session) giveUp(reason string) {
 		s.vouch()
 		s.w.handshaking.set(&s.life, s.w.clock())
 		return
-	case s.edited() && !s.condemned: // until what was changed has arrived
+	case s.edited() && !s.condemned && !s.w.Policy.DenyTLS: // until what was changed has arrived
 		s.vouch()
 		s.w.ending.set(&s.life, s.w.clock())
 		return

@@ -1,6 +1,7 @@
 package alg_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -374,5 +375,49 @@ func TestEventsOfLinesThatCannotBeChangedAreBounded(t *testing.T) {
 	}
 	if told := x.count(alg.Failure); told == 0 || told > 100 {
 		t.Errorf("%d failures told", told)
+	}
+}
+
+// A server whose reply comes in two writes has the second one wait for the acknowledgement
+// of the first (Nagle): what stands before the address must not wait for it.
+func TestAReplyInTwoWrites(t *testing.T) {
+	for _, parts := range [][]string{
+		{"227 Entering Passive Mode (", "10,2,5,5,195,80).\r\n"},
+		{"227 ", "Entering Passive Mode ", "(10,2,5,5,195,80).\r\n"},
+		{"229 Entering Extended Passive Mode ", "(|||", "50000|)\r\n"},
+	} {
+		x, n := newTranslated(t, clientAddr, outsideServer)
+		n.taken[netip.MustParseAddrPort(outsideServer+":50000")] = true
+		x.login()
+		x.c(map[bool]string{true: "PASV", false: "EPSV"}[parts[0][2] == '7'])
+		var got string
+		for _, p := range parts {
+			id := x.say(fromServer, p)
+			if _, given := x.verdicts[id]; !given {
+				t.Errorf("%q waits for the rest", p)
+			}
+			got += x.payload(id, p)
+		}
+		line := strings.Join(parts, "")
+		if p := x.last(alg.PinholeOpen).Pinhole; got == line || got == "" || x.kernel.dnat[announcedAt{p.Source, p.At}] != p.Dest {
+			t.Errorf("%q goes out as %q", parts, got)
+		}
+	}
+}
+
+// Where AUTH is denied, a dialogue that is not followed any more goes on, translated or not.
+func TestDeniedTLSOfATranslatedDialogueThatIsNotFollowed(t *testing.T) {
+	x, _ := newTranslated(t, outsideClient, serverAddr, denyTLS)
+	x.login()
+	x.port()
+	x.c("FROBNICATE x")
+	x.s("500 what?")
+	for range 4 {
+		x.wait(40 * time.Second)
+		x.wantGoes(fromClient, "AUTH TLS\r\n", "AUTX TLS\r\n")
+		x.s("500 what?")
+	}
+	if len(x.injected) != 0 {
+		t.Errorf("%d resets", len(x.injected))
 	}
 }
