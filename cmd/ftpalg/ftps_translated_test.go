@@ -17,7 +17,7 @@ func TestFTPSThroughATranslation(t *testing.T) {
 			g := newGatewayIn(t, a, ftpsServer)
 			f := g.families()[0]
 			if a.forwards {
-				if out, err := run(t, g.Gateway, "nft add rule inet translation destination ip daddr 10.3.3.2 tcp dport 50000-50100 dnat ip to 10.2.5.5"); err != nil {
+				if out, err := run(t, g.Gateway, "nft add rule inet translation destination ip daddr 10.3.3.102 tcp dport 50000-50100 dnat ip to 10.2.5.5"); err != nil {
 					t.Fatal(err, out)
 				}
 			}
