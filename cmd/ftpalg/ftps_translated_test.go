@@ -17,7 +17,7 @@ func TestFTPSThroughATranslation(t *testing.T) {
 			g := newGatewayIn(t, a, ftpsServer)
 			f := g.families()[0]
 			if a.forwards {
-				if out, err := run(t, g.Gateway, "nft add rule inet translation destination ip daddr 10.3.3.2 tcp dport 50000-50100 dnat ip to 10.2.5.5"); err != nil {
+				if out, err := run(t, g.Gateway, "nft add rule inet translation destination ip daddr 10.3.3.102 tcp dport 50000-50100 dnat ip to 10.2.5.5"); err != nil {
 					t.Fatal(err, out)
 				}
 			}
@@ -28,13 +28,9 @@ func TestFTPSThroughATranslation(t *testing.T) {
 					t.Errorf("%s: %v\n%s", how, err, out)
 				}
 			}
-			want := "ftps_ports"
-			if a.forwards {
-				want = "masquerade address"
-			}
 			e, err := g.daemon.AwaitEvent(t.Context(), func(e lab.Event) bool { return e.Event == "auth.tls" })
-			if err != nil || !strings.Contains(e.Reason, want) || !strings.Contains(e.Reason, "ftps_ports") || strings.Contains(e.Reason, "masquerade address") != a.forwards {
-				t.Errorf("the reason %q does not say %q, %v", e.Reason, want, err)
+			if err != nil || strings.Contains(e.Reason, "masquerade address") != a.forwards || !strings.Contains(e.Reason, "ftps_ports") {
+				t.Errorf("the reason is %q, %v", e.Reason, err)
 			}
 		})
 	}

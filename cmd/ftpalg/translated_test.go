@@ -33,8 +33,8 @@ const (
 	forwarding = `
 	chain destination {
 		type nat hook prerouting priority dstnat; policy accept;
-		ip daddr 10.3.3.2 tcp dport 21 dnat ip to 10.2.5.5
-		ip6 daddr fd00:3:3::2 tcp dport 21 dnat ip6 to fd00:2:5::5
+		ip daddr 10.3.3.102 tcp dport 21 dnat ip to 10.2.5.5
+		ip6 daddr fd00:3:3::102 tcp dport 21 dnat ip6 to fd00:2:5::5
 	}`
 )
 
@@ -44,9 +44,9 @@ func (a arrangement) dials(server netip.Addr) netip.Addr {
 	case !a.forwards:
 		return server
 	case server.Is4():
-		return netip.MustParseAddr("10.3.3.2")
+		return netip.MustParseAddr("10.3.3.102")
 	}
-	return netip.MustParseAddr("fd00:3:3::2")
+	return netip.MustParseAddr("fd00:3:3::102")
 }
 
 // seen is the address that the server takes for the client's.
@@ -55,13 +55,26 @@ func (a arrangement) seen(client netip.Addr) netip.Addr {
 	case !a.masquerades:
 		return client
 	case client.Is4():
-		return netip.MustParseAddr("10.2.5.1")
+		return netip.MustParseAddr("10.2.5.101")
 	}
-	return netip.MustParseAddr("fd00:2:5::1")
+	return netip.MustParseAddr("fd00:2:5::101")
 }
+
+// longer gives the gateway addresses by which announcements become longer. Those outside come
+// before its other ones, as masquerading takes what comes first or is preferred.
+const longer = `
+ip addr del 10.2.5.1/24 dev outside &&
+ip addr add 10.2.5.101/24 dev outside && ip addr add 10.2.5.1/24 dev outside &&
+ip addr add fd00:2:5::101/64 dev outside nodad && ip addr change fd00:2:5::1/64 dev outside preferred_lft 0 &&
+ip addr add 10.3.3.102/24 dev inside && ip addr add fd00:3:3::102/64 dev inside nodad`
 
 func (a arrangement) apply(t *testing.T, l *lab.Lab) {
 	t.Helper()
+	if a.masquerades || a.forwards {
+		if out, err := run(t, l.Gateway, longer); err != nil {
+			t.Fatal(err, out)
+		}
+	}
 	rules := ""
 	if a.masquerades {
 		rules += masquerading
