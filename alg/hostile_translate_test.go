@@ -472,3 +472,21 @@ func TestALineIsSentAgainTogetherWithTheEnd(t *testing.T) {
 		t.Errorf("it goes out as %+v (%v)", seg, err)
 	}
 }
+
+// A dialogue that becomes encrypted is not let go of with a changed line on its way.
+func TestEncryptedWithALineOnItsWay(t *testing.T) {
+	x, n := newTranslated(t, clientAddr, outsideServer)
+	x.login()
+	x.say(fromClient, "PASV\r\nAUTH TLS\r\n")
+	line := "227 Entering Passive Mode (10,2,5,5,195,80).\r\n"
+	had := n.adj[fromServer].Out(x.next[fromServer])
+	x.say(fromServer, line)
+	x.say(fromServer, "234 go ahead\r\n")
+	id := x.packet(fromServer, x.build(fromServer, x.next[fromServer]-uint32(len(line)+14), x.has(fromServer), tcp.ACK, line))
+	if got := x.payload(id, line); got == line || x.kernel.times(alg.OpRelease) > 0 && len(x.injected) == 0 {
+		t.Errorf("of what the client has up to %d, %q is sent again", had, got)
+	}
+	if x.kernel.times(alg.OpRelease) > 0 {
+		t.Error("what is sent again is not seen any more")
+	}
+}
