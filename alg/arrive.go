@@ -3,6 +3,7 @@ package alg
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/ftpalg/ftpalg/alg/tcp"
 )
@@ -169,16 +170,37 @@ func (w *Worker) known(flow Flow, d side, seg *tcp.Segment, p *Packet) *session 
 	return nil
 }
 
-// strange gives a segment of a connection without a session its verdict.
+// stranger is how a connection without a session is translated, as far as is known.
+type stranger struct {
+	seen  *Translation
+	a     [2]Adjustment
+	until int64
+}
+
+const (
+	maxStrangers = 1024
+	strangerFor  = 10 * time.Second
+)
+
+// strange gives a segment of a connection without a session its verdict. How one is
+// translated changes no more, but the question may take a search of all that is tracked.
 func (w *Worker) strange(flow Flow, d side, seg *tcp.Segment, p *Packet) {
-	var seen *Translation
-	var a [2]Adjustment
-	if p.Translated && len(seg.Payload) > 0 && w.Translations != nil {
-		if t, is, ok, err := w.Translations.Prepare(flow, false); ok && err == nil {
-			seen, a = &t, is
-		}
+	if !p.Translated || len(seg.Payload) == 0 || w.Translations == nil {
+		w.foreign(flow, nil, [2]Adjustment{}, d, seg, p.ID)
+		return
 	}
-	w.foreign(flow, seen, a, d, seg, p.ID)
+	v, ok := w.strangers[keyOf(flow)]
+	if !ok || w.clock() >= v.until {
+		v = stranger{until: w.clock() + int64(strangerFor)}
+		if t, a, ok, err := w.Translations.Prepare(flow, false); ok && err == nil {
+			v.seen, v.a = &t, a
+		}
+		if len(w.strangers) >= maxStrangers {
+			clear(w.strangers)
+		}
+		w.strangers[keyOf(flow)] = v
+	}
+	w.foreign(flow, v.seen, v.a, d, seg, p.ID)
 }
 
 // foreign gives a segment that is not read its verdict. What cannot be read must not pass
@@ -228,6 +250,7 @@ func (s *session) rst(d side, seq uint32) {
 
 // newSession returns nil where there is no room for one more.
 func (w *Worker) newSession(flow Flow, way path) *session {
+	delete(w.strangers, keyOf(flow))
 	c := w.Limits.begin(flow.Client.Addr())
 	if c == nil {
 		// Those that have not begun, or that nobody has logged in to, make room.
@@ -297,7 +320,7 @@ func (s *session) giveUp(reason string) {
 		s.vouch()
 		s.w.handshaking.set(&s.life, s.w.clock())
 		return
-	case s.edited() && !s.condemned: // until what was changed has arrived
+	case s.edited() && !s.condemned && !s.w.Policy.DenyTLS: // until what was changed has arrived
 		s.vouch()
 		s.w.ending.set(&s.life, s.w.clock())
 		return

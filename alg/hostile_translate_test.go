@@ -1,6 +1,7 @@
 package alg_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -339,6 +340,83 @@ func TestStoppedAfterACrash(t *testing.T) {
 	x.wantGoes(fromClient, "NOOP\r\n", "NOOP\r\n")
 	x.s(ok200)
 	x.wantGoes(fromClient, "EPRT |1|10.1.4.4|46198|\r\n", "EPRT |1|192.0.2.1|46198|\r\n")
+	if len(x.injected) != 0 {
+		t.Errorf("%d resets", len(x.injected))
+	}
+}
+
+// Connection tracking is not asked about every packet of a connection without a session.
+// Where both ends are translated that can take a search of all that is tracked.
+func TestPacketsOfStrangersAreCheap(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, outsideServer)
+	for range 1000 {
+		x.say(fromClient, "data\r\n")
+	}
+	for i := range 3000 {
+		x.another(uint16(2000+i)).say(fromClient, "data\r\n")
+	}
+	if asked := n.asked - 3000; asked > 10 {
+		t.Errorf("it was asked %d times about 1000 packets of one connection", asked)
+	}
+	n.adj[fromClient] = alg.Adjustment{Pos: x.next[fromClient] + 5, After: 2}
+	x.connect() // a new one between the same ends
+	x.flags(fromServer, tcp.RST|tcp.ACK)
+	x.wantDrop(x.say(fromClient, "PORT 10,1,4,4,180,117\r\n"))
+}
+
+// A client cannot drown others' events with lines that the kernel does not correct.
+func TestEventsOfLinesThatCannotBeChangedAreBounded(t *testing.T) {
+	x, n := newTranslated(t, outsideClient, serverAddr)
+	x.login()
+	n.err = errKernel
+	for range 1000 {
+		x.c(port46197)
+		x.s("500 x")
+	}
+	if told := x.count(alg.Failure); told == 0 || told > 100 {
+		t.Errorf("%d failures told", told)
+	}
+}
+
+// A server whose reply comes in two writes has the second one wait for the acknowledgement
+// of the first (Nagle): what stands before the address must not wait for it.
+func TestAReplyInTwoWrites(t *testing.T) {
+	for _, parts := range [][]string{
+		{"227 Entering Passive Mode (", "10,2,5,5,195,80).\r\n"},
+		{"227 ", "Entering Passive Mode ", "(10,2,5,5,195,80).\r\n"},
+		{"229 Entering Extended Passive Mode ", "(|||", "50000|)\r\n"},
+	} {
+		x, n := newTranslated(t, clientAddr, outsideServer)
+		n.taken[netip.MustParseAddrPort(outsideServer+":50000")] = true
+		x.login()
+		x.c(map[bool]string{true: "PASV", false: "EPSV"}[parts[0][2] == '7'])
+		var got string
+		for _, p := range parts {
+			id := x.say(fromServer, p)
+			if _, given := x.verdicts[id]; !given {
+				t.Errorf("%q waits for the rest", p)
+			}
+			got += x.payload(id, p)
+		}
+		line := strings.Join(parts, "")
+		if p := x.last(alg.PinholeOpen).Pinhole; got == line || got == "" || x.kernel.dnat[announcedAt{p.Source, p.At}] != p.Dest {
+			t.Errorf("%q goes out as %q", parts, got)
+		}
+	}
+}
+
+// Where AUTH is denied, a dialogue that is not followed any more goes on, translated or not.
+func TestDeniedTLSOfATranslatedDialogueThatIsNotFollowed(t *testing.T) {
+	x, _ := newTranslated(t, outsideClient, serverAddr, denyTLS)
+	x.login()
+	x.port()
+	x.c("FROBNICATE x")
+	x.s("500 what?")
+	for range 4 {
+		x.wait(40 * time.Second)
+		x.wantGoes(fromClient, "AUTH TLS\r\n", "AUTX TLS\r\n")
+		x.s("500 what?")
+	}
 	if len(x.injected) != 0 {
 		t.Errorf("%d resets", len(x.injected))
 	}

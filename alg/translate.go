@@ -296,7 +296,7 @@ func (s *session) adjust(d side) {
 	if err := s.w.Translations.Adjust(s.flow, s.nat.Translation, d, a); err != nil {
 		e := s.event(Failure, "connection tracking would not correct the sequence numbers")
 		e.Err = err
-		s.w.tell(e)
+		s.chat(e)
 		s.abandon(d, "its line could not be changed")
 		return
 	}

@@ -66,13 +66,14 @@ type Stats struct {
 // concurrent use; workers share nothing but what their configuration shares.
 type Worker struct {
 	WorkerConfig
-	sessions map[key]*session
-	pinholes map[Pinhole]int   // how many sessions have it open
-	standing map[Pinhole]bool  // the packet filter may translate for it
-	nearby   map[ends]*session // who announced last that one end waits for the other there
-	ranges   map[Range]int     // how many sessions have it admitted
-	last     uint64            // number of the last session
-	stats    Stats
+	sessions  map[key]*session
+	pinholes  map[Pinhole]int   // how many sessions have it open
+	standing  map[Pinhole]bool  // the packet filter may translate for it
+	strangers map[key]stranger  // connections without a session that are translated
+	nearby    map[ends]*session // who announced last that one end waits for the other there
+	ranges    map[Range]int     // how many sessions have it admitted
+	last      uint64            // number of the last session
+	stats     Stats
 
 	handshaking, loggingIn, idle, ending timers // one of them holds a session's life
 	calm                                 timers // until a session gives back memory
@@ -101,6 +102,7 @@ func NewWorker(c WorkerConfig) *Worker {
 		sessions:     make(map[key]*session),
 		pinholes:     make(map[Pinhole]int),
 		standing:     make(map[Pinhole]bool),
+		strangers:    make(map[key]stranger),
 		nearby:       make(map[ends]*session),
 		ranges:       make(map[Range]int),
 		again:        make(map[retry]change),

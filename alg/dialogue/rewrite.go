@@ -25,13 +25,25 @@ func (a Announcement) Instead(dst, line []byte, at netip.AddrPort) []byte {
 
 // MayAnnounce reports whether a line of which so much has been read may become an
 // announcement of this mode, and its address has begun. What comes before the address goes
-// out the same whatever it will be.
+// out the same whatever it will be, and must not wait for it: its sender may wait for the
+// acknowledgement (RFC 9293, section 3.7.4).
 func MayAnnounce(m Mode, begun []byte) bool {
-	begins := func(with string) bool {
-		return len(begun) > len(with) && bytes.EqualFold(begun[:len(with)], []byte(with))
+	const digits = "0123456789"
+	after := func(with string) (rest []byte, ok bool) {
+		if len(begun) <= len(with) || !bytes.EqualFold(begun[:len(with)], []byte(with)) {
+			return nil, false
+		}
+		return begun[len(with):], true
 	}
 	if m == Active {
-		return begins("PORT ") || begins("EPRT ")
+		_, port := after("PORT ")
+		_, eprt := after("EPRT ")
+		return port || eprt
 	}
-	return begins("227 ") || begins("229 ")
+	if rest, ok := after("229 "); ok {
+		_, group, _ := bytes.Cut(rest, []byte("("))
+		return bytes.ContainsAny(group, digits)
+	}
+	rest, ok := after("227 ")
+	return ok && bytes.ContainsAny(rest, digits)
 }

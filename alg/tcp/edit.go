@@ -118,6 +118,12 @@ func (s *Stream) Out(seq uint32, n int) (at uint32, out []byte, same bool) {
 			seq = number
 		}
 	}
+	if Diff(end, s.Passed()) > 0 { // it is not asked for, nor is what is forgotten
+		end = s.Passed()
+	}
+	if Diff(seq, end) > 0 {
+		return end - 1, nil, false
+	}
 	to := end
 	if s.shrunk(seq) {
 		seq = s.adj.Pos

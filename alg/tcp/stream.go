@@ -276,7 +276,11 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 	if s.sent != nil {
 		b[len(b)-1] |= 2
 	}
-	for _, n := range []uint32{s.adj.Pos, uint32(s.adj.Before), uint32(s.adj.After), s.last, uint32(len(s.past))} {
+	adj := s.adj
+	if s.arrived() && Diff(s.first(), adj.Pos) > 0 { // the line that made it is history
+		adj.Before, adj.Pos = adj.After, s.first()
+	}
+	for _, n := range []uint32{adj.Pos, uint32(adj.Before), uint32(adj.After), s.last, uint32(len(s.past))} {
 		b = binary.BigEndian.AppendUint32(b, n)
 	}
 	b = append(b, s.past...)
@@ -309,7 +313,8 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 	default:
 		sent = past
 	}
-	if r.shrunk(r.first()) || adj.Out(r.next)-adj.Out(r.first()) != uint32(len(sent)) {
+	since := Diff(r.next, adj.Pos)
+	if adj.Before != adj.After && (since <= 0 || since > window) || r.shrunk(r.first()) || adj.Out(r.next)-adj.Out(r.first()) != uint32(len(sent)) {
 		return ErrEncoding
 	}
 	*s = r

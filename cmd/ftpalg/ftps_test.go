@@ -64,7 +64,7 @@ func certificate(t *testing.T, l *lab.Lab, at string) {
 // ftps starts vsftpd with TLS, and passive ports within those of ftpsServer.
 func (g *gateway) ftps() { g.t.Helper(); g.ftpsWith(nil) }
 
-// ftpsWith is ftps with settings of vsftpd besides.
+// ftpsWith is ftps with further settings.
 func (g *gateway) ftpsWith(more map[string]string) {
 	g.t.Helper()
 	at := filepath.Join(g.Server.Home(), "tls.pem")

@@ -55,7 +55,7 @@ func TestAnAnnouncementInPiecesIsRewritten(t *testing.T) {
 					c.s("200 ok")
 					c.c("RETR x")
 					listen(t, g.Client, netip.AddrPortFrom(f.client, port))
-					if !reaches(t, g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.seen, port)) {
+					if !reached(t, g.Server, netip.AddrPortFrom(f.server, 20), netip.AddrPortFrom(f.seen, port)) {
 						t.Error(f.name, "active mode, announced in pieces, is not helped")
 					}
 					c.s("226 ok")
@@ -64,7 +64,7 @@ func TestAnAnnouncementInPiecesIsRewritten(t *testing.T) {
 						t.Errorf("%q arrived, want %q", got, want)
 					}
 					listen(t, g.Server, netip.AddrPortFrom(f.server, port))
-					if !reaches(t, g.Client, netip.AddrPort{}, netip.AddrPortFrom(f.dials, port)) {
+					if !reached(t, g.Client, netip.AddrPort{}, netip.AddrPortFrom(f.dials, port)) {
 						t.Error(f.name, "passive mode, announced in pieces, is not helped")
 					}
 				}
