@@ -68,12 +68,14 @@ func (c *Conn) adjust(f alg.Flow, t alg.Translation, from alg.Side, a alg.Adjust
 }
 
 // misjudged reports whether the kernel may take acknowledgements of what is adjusted for
-// invalid. It adjusts them rightly, but before that, where it looks at windows, it compares
-// the receiver's number with the sender's position (nf_ct_seq_offset, in tcp_in_window):
-// where the receiver's numbers are behind by more than the line is long, the line's own
-// acknowledgement is taken to be from before it. That makes it too high by what the line
-// has grown, and where it has shrunk merely too low.
-func misjudged(a alg.Adjustment) bool { return a.Before < 0 && a.After > a.Before }
+// invalid. It adjusts them rightly, but before that, where it looks at windows (nf_ct_seq_offset,
+// in tcp_in_window), it has one offset for the whole segment, by its acknowledgement: where
+// that is of what is before the line, and a selective one in it is of what is behind, the
+// latter is too high by what the line has grown, which is above all that was sent. What is
+// not translated for that, the gateway itself gets, and resets. The same happens without a
+// selective one where the receiver's numbers are behind. Of a line that has shrunk they are
+// merely too low.
+func misjudged(a alg.Adjustment) bool { return a.After > a.Before }
 
 // lenient returns what has the kernel pass packets out of the window, of both directions:
 // it learns nothing of a packet that it has passed so (nf_tcp_log_invalid), and what

@@ -20,6 +20,9 @@ type ftpClient struct {
 	host *lab.Host
 	conn net.Conn
 	in   *bufio.Reader
+
+	hurries bool     // it sends the transfer command before the answer to PORT is there
+	due     []string // codes of the answers that it has not waited for
 }
 
 // ftpLogin has a host log in.
@@ -30,7 +33,7 @@ func ftpLogin(t *testing.T, h *lab.Host, server netip.AddrPort) *ftpClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	c := &ftpClient{t, h, conn, bufio.NewReader(conn)}
+	c := &ftpClient{t: t, host: h, conn: conn, in: bufio.NewReader(conn)}
 	c.hear("220")
 	c.ask("USER "+lab.User, "331")
 	c.ask("PASS "+lab.Password, "230")
@@ -38,9 +41,16 @@ func ftpLogin(t *testing.T, h *lab.Host, server netip.AddrPort) *ftpClient {
 	return c
 }
 
-// hear waits for a reply with that code and returns its last line.
+// hear waits for a reply with that code, and for those due before it, and returns its last
+// line.
 func (c *ftpClient) hear(code string) string {
 	c.t.Helper()
+	if len(c.due) > 0 {
+		first := c.due[0]
+		c.due = c.due[1:]
+		c.hear(first)
+		return c.hear(code)
+	}
 	_ = c.conn.SetDeadline(time.Now().Add(15 * time.Second))
 	for {
 		line, err := c.in.ReadString('\n')
@@ -112,11 +122,16 @@ func (c *ftpClient) announce(how string, at netip.AddrPort) {
 	if at.Addr().Is6() {
 		family = 2
 	}
-	if how == "EPRT" {
-		c.ask(fmt.Sprintf("EPRT |%d|%s|%d|", family, at.Addr(), at.Port()), "200")
-		return
+	line := fmt.Sprintf("EPRT |%d|%s|%d|", family, at.Addr(), at.Port())
+	if how == "PORT" {
+		line = fmt.Sprintf("PORT %s,%d,%d", strings.ReplaceAll(at.Addr().String(), ".", ","), at.Port()>>8, at.Port()&0xff)
 	}
-	c.ask(fmt.Sprintf("PORT %s,%d,%d", strings.ReplaceAll(at.Addr().String(), ".", ","), at.Port()>>8, at.Port()&0xff), "200")
+	c.tell(line)
+	c.due = append(c.due, "200")
+	if !c.hurries {
+		c.due = nil
+		c.hear("200")
+	}
 }
 
 // passive returns the end that the server announces.

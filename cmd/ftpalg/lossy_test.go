@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
+	"github.com/ftpalg/ftpalg/conntrack"
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
@@ -49,6 +52,7 @@ func manyTransfers(t *testing.T, g *gateway, f family, count int) {
 	c := ftpLogin(t, g.Client, netip.AddrPortFrom(f.dials, 21))
 	hows := announces[f.client.Is4()]
 	for i := range count {
+		c.hurries = i%3 == 0
 		how := hows[i%len(hows)]
 		want := bytes.Repeat([]byte(fmt.Sprintf("%s %d\n", how, i)), 1+i*37%500)
 		name := fmt.Sprintf("%s-%d", f.name, i)
@@ -67,8 +71,38 @@ func manyTransfers(t *testing.T, g *gateway, f family, count int) {
 			t.Fatalf("transfer %d, %s: %d bytes arrived of %d, or others", i, how, len(got), len(want))
 		}
 	}
+	for side, changes := range map[tcp.Side]bool{tcp.Client: g.in.masquerades, tcp.Server: g.in.forwards && f.server.Is4()} {
+		if a := g.adjustments(c); (int(a[side].After) > count/8) != changes {
+			t.Errorf("%s: adjusted by %+v", f.name, a)
+		}
+	}
 	c.ask("QUIT", "221")
 	c.conn.Close()
+}
+
+// adjustments are those of a control connection that stand in the gateway's kernel.
+func (g *gateway) adjustments(c *ftpClient) [2]alg.Adjustment {
+	g.t.Helper()
+	flow := alg.Flow{Client: c.local(), Server: netip.AddrPortFrom(g.Server.IPv4, 21)}
+	if flow.Client.Addr().Is6() {
+		flow.Server = netip.AddrPortFrom(g.Server.IPv6, 21)
+	}
+	_, a, ok, err := g.tracking().Prepare(flow, false)
+	if err != nil || !ok {
+		g.t.Fatalf("asking for the adjustments of %+v: %v, %v", flow, ok, err)
+	}
+	return a
+}
+
+// tracking asks the gateway's connection tracking.
+func (g *gateway) tracking() *conntrack.Conn {
+	g.t.Helper()
+	var conn *conntrack.Conn
+	if err := g.Gateway.Do(func() (err error) { conn, err = conntrack.Open(0); return err }); err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
 // count has the gateway count packets, before its filter.

@@ -101,3 +101,47 @@ func TestAnAnnouncementThatDoesNotEndGoesOn(t *testing.T) {
 	c.transfer(f)
 	c.wantData(f, true, "announced anew")
 }
+
+// A line that has grown is lost behind the gateway, and what was said right after it is not:
+// the receiver acknowledges that selectively, beyond the line.
+func TestALineIsLostAndTheNextIsNot(t *testing.T) {
+	t.Parallel()
+	for _, a := range arrangements[:2] {
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGatewayIn(t, a, "")
+			g.count("ct state invalid")
+			f := g.families()[0]
+			c := g.login(f)
+			from, to, line := c.announce(f)
+			host, next := g.Server, "NOOP"
+			if from == c.server {
+				host, next = g.Client, "226 x"
+				c.c("PASV")
+			}
+			if err := host.LoadRuleset(t.Context(), fmt.Sprintf(`table inet loss {
+	chain prerouting {
+		type filter hook prerouting priority raw
+		tcp flags & psh != 0 @ih,0,24 %#x limit rate 1/day burst 1 packets drop
+	}
+}`, line[:3])); err != nil {
+				t.Fatal(err)
+			}
+			for _, say := range []string{line, next} {
+				if _, err := fmt.Fprintf(from, "%s\r\n", say); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			_ = to.SetReadDeadline(time.Now().Add(5 * time.Second))
+			for _, want := range []string{f.outside(line), next} {
+				if got, err := c.in[to].ReadString('\n'); got != want+"\r\n" {
+					t.Fatalf("%q arrived, want %q: %v", got, want, err)
+				}
+			}
+			if n := counted(t, g.Gateway); n != 0 {
+				t.Errorf("%d packets were invalid", n)
+			}
+		})
+	}
+}
