@@ -86,7 +86,7 @@ func (c *control) wantSilence() {
 	}
 }
 
-func TestForgedSegments(t *testing.T) { t.Parallel(); everywhere(t, "", forgedSegments) }
+func TestForgedSegments(t *testing.T) { t.Parallel(); forgedSegments(t, newGateway(t, "")) }
 
 func forgedSegments(t *testing.T, g *gateway) {
 	f := g.families()[0]
