@@ -33,10 +33,6 @@ func (s *session) secured(tls bool) {
 		s.giveUp("not followed any more")
 		return
 	}
-	if s.unsure() { // no honest client says AUTH before it has the reply to PASV
-		s.condemn("AUTH was accepted while a translated line was on its way")
-		return
-	}
 	if s.rules.FTPSPorts == (Ports{}) || !tls { // none are named, or it is not TLS
 		s.w.tell(s.event(AuthTLS, "AUTH was accepted: the dialogue is encrypted, and its data connections cannot be helped, unless the server has ftps_ports"+s.ownAddress()))
 		s.change(Op{Kind: OpRelease, Flow: s.flow})

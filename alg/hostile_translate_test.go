@@ -120,7 +120,6 @@ func TestResetsBehindALineThatWaits(t *testing.T) {
 	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
 	x.say(fromClient, one)
 	x.say(fromClient, two)
-	x.flags(fromClient, tcp.ACK) // with a number behind it
 	r, _ := x.w.Suspend(x.now)
 	x.take(r)
 	if len(x.injected) != 2 {
@@ -420,73 +419,5 @@ func TestDeniedTLSOfATranslatedDialogueThatIsNotFollowed(t *testing.T) {
 	}
 	if len(x.injected) != 0 {
 		t.Errorf("%d resets", len(x.injected))
-	}
-}
-
-// Where AUTH is denied, a line that waits for a slow acknowledgement is sent again, and does
-// not end the connection.
-func TestDeniedTLSAndALineThatWaitsLong(t *testing.T) {
-	x, n := newTranslated(t, outsideClient, serverAddr, denyTLS)
-	x.login()
-	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
-	x.say(fromClient, one)
-	x.say(fromClient, two)
-	x.wait(1500 * time.Millisecond)
-	id := x.at(fromClient, -len(two), two)
-	x.wait(1500 * time.Millisecond)
-	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(two))))
-	if got := x.payload(id, two) + x.payload(x.at(fromClient, -len(two), two), two); got != "PORT 192,0,2,1,180,118\r\n" || len(x.injected) != 0 {
-		t.Errorf("it goes out as %q, with %d resets", got, len(x.injected))
-	}
-}
-
-// A sender that repeats what was lost together with what waits here gets the first part
-// through: the rest waits for its acknowledgement.
-func TestALineIsSentAgainTogetherWithTheNext(t *testing.T) {
-	x, n := newTranslated(t, outsideClient, serverAddr)
-	x.login()
-	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
-	x.say(fromClient, one) // is lost behind the gateway
-	waits := x.say(fromClient, two)
-	id := x.at(fromClient, -len(one)-len(two), one+two)
-	if got := x.payload(id, one+two); got != "PORT 192,0,2,1,180,117\r\n" {
-		t.Errorf("what was lost goes out as %q", got)
-	}
-	x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(two))))
-	if got := x.payload(waits, two); got != "PORT 192,0,2,1,180,118\r\n" {
-		t.Errorf("what waited goes out as %q", got)
-	}
-}
-
-// The end of the connection waits with the line before it.
-func TestALineIsSentAgainTogetherWithTheEnd(t *testing.T) {
-	x, _ := newTranslated(t, outsideClient, serverAddr)
-	x.login()
-	one, two := "PORT 10,1,4,4,180,117\r\n", "PORT 10,1,4,4,180,118\r\n"
-	at := x.next[fromClient]
-	x.say(fromClient, one)
-	x.say(fromClient, two)
-	id := x.packet(fromClient, x.build(fromClient, at, x.has(fromClient), tcp.ACK|tcp.FIN, one+two))
-	seg, err := tcp.Parse(x.verdicts[id].Data)
-	if err != nil || seg.Has(tcp.FIN) || string(seg.Payload) != "PORT 192,0,2,1,180,117\r\n" {
-		t.Errorf("it goes out as %+v (%v)", seg, err)
-	}
-}
-
-// A dialogue that becomes encrypted is not let go of with a changed line on its way.
-func TestEncryptedWithALineOnItsWay(t *testing.T) {
-	x, n := newTranslated(t, clientAddr, outsideServer)
-	x.login()
-	x.say(fromClient, "PASV\r\nAUTH TLS\r\n")
-	line := "227 Entering Passive Mode (10,2,5,5,195,80).\r\n"
-	had := n.adj[fromServer].Out(x.next[fromServer])
-	x.say(fromServer, line)
-	x.say(fromServer, "234 go ahead\r\n")
-	id := x.packet(fromServer, x.build(fromServer, x.next[fromServer]-uint32(len(line)+14), x.has(fromServer), tcp.ACK, line))
-	if got := x.payload(id, line); got == line || x.kernel.times(alg.OpRelease) > 0 && len(x.injected) == 0 {
-		t.Errorf("of what the client has up to %d, %q is sent again", had, got)
-	}
-	if x.kernel.times(alg.OpRelease) > 0 {
-		t.Error("what is sent again is not seen any more")
 	}
 }

@@ -370,12 +370,12 @@ func (s *session) retry() {
 // expire drops what has waited in vain: TCP sends it again.
 func (s *session) expire() {
 	s.retry()
-	then := s.w.clock() - int64(heldTime)
-	for d, ok := s.conn.Overdue(then); ok && !s.gone && !s.condemned && s.late(d); d, ok = s.conn.Overdue(then) {
+	for d, ok := s.conn.Overdue(s.w.clock() - int64(heldTime)); ok && !s.gone && !s.condemned; d, ok = s.conn.Overdue(s.w.clock() - int64(heldTime)) {
+		s.late(d)
 		s.retry()
 	}
 	for {
-		h, ok := s.conn.Expired(then)
+		h, ok := s.conn.Expired(s.w.clock() - int64(heldTime))
 		if !ok {
 			break
 		}

@@ -314,21 +314,17 @@ func (s *session) abandon(d side, reason string) {
 }
 
 // late lets go of what has waited too long to be changed: of a line that does not end, or
-// the receiver's word that it has the last one. It reports false where nothing is let go of,
-// as what denies AUTH would be lost: then it is sent again.
-func (s *session) late(d side) bool {
+// the receiver's word that it has the last one.
+func (s *session) late(d side) {
 	stream := &s.conn.Streams[d]
 	switch {
 	case stream.Open() > 0:
 		s.nat.passed[d] = true
 		stream.Settle(stream.Open(), nil)
 		s.chat(s.event(PinholeRefused, "the line of an announcement did not end in time to be translated"))
-	case s.w.Policy.DenyTLS:
-		return false
 	case !stream.Settled():
 		s.abandon(d, "the last change of length was not acknowledged in time")
 	}
-	return true
 }
 
 // stuck reports whether something waits to be changed, or may have to be.
@@ -342,36 +338,25 @@ func (s *session) unsure() bool {
 	return s.stuck() || s.nat != nil && (s.conn.Streams[fromClient].Unsure() || s.conn.Streams[fromServer].Unsure())
 }
 
-// send lets a segment go on as it is to go out, or has it wait until that is known. Of one
-// that begins with what the receiver has to acknowledge first, that part goes on.
+// send lets a segment go on as it is to go out, or has it wait until that is known.
 func (s *session) send(d side, seg *tcp.Segment, id uint64) {
 	stream := &s.conn.Streams[d]
 	s.adjust(d)
-	n, end := len(seg.Payload), seg.Seq+seg.Len()
+	n := len(seg.Payload)
 	if (n > 0 || seg.Has(tcp.FIN)) && stream.Reaches(seg.Seq, n) {
-		due := stream.Due(seg.Seq)
-		switch {
-		case s.gone || s.condemned:
+		if s.gone || s.condemned {
 			s.w.drop(id)
-			return
-		case due == 0:
+		} else {
 			s.hold(d, seg, id)
-			return
 		}
-		n, end = due, seg.Seq+uint32(due)
-		seg.Flags &^= tcp.FIN | tcp.PSH // which Replace writes
+		return
 	}
-	if end != seg.Seq { // an acknowledgement may have the number of what waits
-		stream.Leave(end)
-	}
+	stream.Leave(seg.Seq + seg.Len())
 	at, out, same := stream.Out(seg.Seq, n)
 	if s.nat != nil && !stream.InForce().Level(at) {
 		s.nat.older[d] = s.w.calls
 	}
-	if same {
-		at, out = seg.Seq, seg.Payload[:n]
-	}
-	if at != seg.Seq || !bytes.Equal(out, seg.Payload) {
+	if !same && (at != seg.Seq || !bytes.Equal(out, seg.Payload)) {
 		seg.Replace(at, out, s.conn.Room(d))
 	}
 	s.w.pass(seg, id)

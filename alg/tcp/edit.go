@@ -99,19 +99,6 @@ func (s *Stream) Leave(end uint32) {
 // Left returns the number of the first byte that has not gone out.
 func (s *Stream) Left() uint32 { return s.left }
 
-// Due returns how many bytes from a number on go out before what waits does: they went out
-// before, and may be lost, or have to arrive before another adjustment can be made.
-func (s *Stream) Due(seq uint32) int {
-	end := s.left
-	if !s.arrived() && Diff(s.last, end) > 0 {
-		end = s.last
-	}
-	if Diff(end, s.acked) <= 0 {
-		return 0
-	}
-	return int(max(Diff(end, seq), 0))
-}
-
 // Reaches reports whether a segment has bytes that may not go out yet.
 func (s *Stream) Reaches(seq uint32, n int) bool { return Diff(seq+uint32(n), s.Passed()) > 0 }
 
