@@ -185,6 +185,7 @@ func (d *daemon) makeWorkers() error {
 		}
 		d.later(injector.Close)
 	}
+	c.Workers = len(d.queues)
 	for i, q := range d.queues {
 		c.Index = i
 		d.workers = append(d.workers, &worker{
