@@ -81,9 +81,10 @@ func (s *session) tellVouch(err error) {
 // Saved is a session that was written down at a clean stop. It is taken up again only
 // where its next bytes continue exactly what was read.
 type Saved struct {
-	Flow Flow
-	ID   uint32 // connection tracking's
-	Data []byte // the rest, for this version alone
+	Flow       Flow
+	ID         uint32 // connection tracking's
+	Translated bool   // its addresses are
+	Data       []byte // the rest, for this version alone
 }
 
 // Suspend ends all sessions as Stop does, and returns those that can be taken up again.
@@ -116,7 +117,7 @@ func (s *session) suspend() (_ Saved, ok bool) {
 	}
 	kept := s.talk
 	kept.Suspend()
-	return Saved{Flow: s.flow, ID: id, Data: s.save(&kept)}, true
+	return Saved{Flow: s.flow, ID: id, Translated: s.nat != nil, Data: s.save(&kept)}, true
 }
 
 // save writes down what a session needs to go on.

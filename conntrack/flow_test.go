@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
+	"maps"
 	"syscall"
 	"testing"
 
@@ -110,11 +110,11 @@ func TestVouch(t *testing.T) {
 				if vouched, others := labels(t, c, second); vouched || !others {
 					t.Errorf("another flow: vouched for %t, the other label %t", vouched, others)
 				}
-				want := []alg.Flow{f}
+				want := map[alg.Flow]bool{f: false}
 				if !on {
-					want = nil
+					clear(want)
 				}
-				if got, err := c.Vouched(); err != nil || !slices.Equal(got, want) {
+				if got, err := c.Vouched(); err != nil || !maps.Equal(got, want) {
 					t.Errorf("vouched for %v, %v; want %v", got, err, want)
 				}
 			}
@@ -142,7 +142,7 @@ func TestVouchWithoutRoom(t *testing.T) {
 	if err := c.Vouch(later, true); err != nil {
 		t.Error(err)
 	}
-	if got, err := c.Vouched(); err != nil || !slices.Equal(got, []alg.Flow{later}) {
+	if got, err := c.Vouched(); err != nil || !maps.Equal(got, map[alg.Flow]bool{later: false}) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
@@ -188,7 +188,7 @@ func TestTranslated(t *testing.T) {
 			if err := conn.Vouch(f, true); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := conn.Vouched(); err != nil || !slices.Equal(got, []alg.Flow{f}) {
+			if got, err := conn.Vouched(); err != nil || !maps.Equal(got, map[alg.Flow]bool{f: true}) {
 				t.Errorf("vouched for %v, %v; want %v", got, err, f)
 			}
 			for _, outside := range []string{"127.0.0.8:21", "127.0.0.9:21"} {

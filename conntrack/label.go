@@ -70,26 +70,23 @@ func (c *Conn) vouch(f alg.Flow, on bool) error {
 	return err
 }
 
-// Vouched returns the control connections that bear the label, in no order. It reads
-// all that is tracked: a question for the start of a daemon.
-func (c *Conn) Vouched() ([]alg.Flow, error) {
+// Vouched returns the control connections that bear the label, and of each whether it is
+// translated. It reads all that is tracked: a question for the start of a daemon.
+func (c *Conn) Vouched() (translated map[alg.Flow]bool, err error) {
 	entries, err := c.conn.Dump(nil)
 	if err != nil {
 		return nil, fmt.Errorf("listing the labelled control connections: %w", err)
 	}
-	var flows []alg.Flow
-	once := make(map[alg.Flow]bool) // an entry that moves while it is listed comes twice
-	for _, e := range entries {
+	translated = make(map[alg.Flow]bool)
+	for _, e := range entries { // an entry that moves while it is listed comes twice
 		if e.TupleOrig.Proto.Protocol != unix.IPPROTO_TCP || !c.bears(e) {
 			continue
 		}
 		c.dialled.note(e) // it will be asked for
-		if f := seen(e); !once[f] {
-			once[f] = true
-			flows = append(flows, f)
-		}
+		f := seen(e)
+		translated[f] = translation(e) != alg.Translation(f)
 	}
-	return flows, nil
+	return translated, nil
 }
 
 // bears reports whether the label is on an entry. One that bears none has no list.

@@ -43,6 +43,7 @@ type daemon struct {
 	workers []*worker
 
 	translates bool // control connections that are translated are served, and guarded
+	guarded    bool // at the end: there were such
 
 	resumable *resumable
 
@@ -140,7 +141,7 @@ func (d *daemon) openQueues() error {
 // closeTable takes away what the table is, but for what guards connections that are
 // translated, if there are any: what they say must not pass unread.
 func (d *daemon) closeTable() error {
-	if slices.ContainsFunc(d.workers, func(w *worker) bool { return w.guarded }) {
+	if d.guarded {
 		return d.table.CloseGuarded()
 	}
 	return d.table.Close()
@@ -216,8 +217,10 @@ func (d *daemon) serve(ctx context.Context) error {
 		working.Wait() // the ends of sessions are events too
 		d.events.close()
 		var sessions []alg.Saved
+		d.guarded = d.translates && d.flows != nil && d.resumable.translated(d.flows)
 		for _, w := range d.workers {
 			sessions = append(sessions, w.saved...)
+			d.guarded = d.guarded || w.guarded
 		}
 		return d.save(sessions)
 	})

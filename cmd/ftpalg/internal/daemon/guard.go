@@ -47,7 +47,7 @@ func (d *daemon) keepGuard(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		guarded := false
+		guarded := d.flows != nil && d.resumable.translated(d.flows)
 		for _, w := range d.workers {
 			translated, ok := ask(ctx, w, (*alg.Worker).Translated)
 			guarded = guarded || translated || !ok
