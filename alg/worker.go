@@ -74,6 +74,7 @@ type Worker struct {
 	ranges    map[Range]int     // how many sessions have it admitted
 	last      uint64            // number of the last session
 	stats     Stats
+	tally     Tally
 
 	handshaking, loggingIn, idle, ending timers // one of them holds a session's life
 	calm                                 timers // until a session gives back memory
@@ -245,8 +246,11 @@ func (s *session) chat(e Event) {
 	switch {
 	case *n < many:
 		s.w.tell(e)
-	case *n == many:
-		s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
+	default:
+		s.w.pending = append(s.w.pending, pending{Event: e, untold: true})
+		if *n == many {
+			s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
+		}
 	}
 	*n = min(*n+1, many+1)
 }
