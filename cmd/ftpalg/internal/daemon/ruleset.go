@@ -67,6 +67,7 @@ func (d *daemon) keepAnchor(ctx context.Context) error {
 			d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
 			return
 		}
+		d.counts.lineRestored.Add(1)
 		d.log.Info("accept line put back", "line", d.line())
 	})
 }
@@ -90,6 +91,7 @@ func (d *daemon) keepTable(ctx context.Context) error {
 		case err != nil && !failing:
 			d.log.Error("the state of our table is not known", "error", err)
 		case restored:
+			d.counts.tableRestored.Add(1)
 			d.log.Warn("another program removed our table: it is back")
 		}
 		failing = err != nil
