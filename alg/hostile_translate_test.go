@@ -324,6 +324,31 @@ func TestALineThatIsSentAgainAfterACrash(t *testing.T) {
 	}
 }
 
+// The daemon crashed when the kernel corrected numbers already for a line that had not gone
+// out: the resets are in the numbers that were in force before it.
+func TestALineThatHadNotGoneOutBeforeACrash(t *testing.T) {
+	for _, before := range []int32{0, 2} {
+		x, n := newTranslated(t, outsideClient, serverAddr)
+		x.login()
+		seq, ack := x.next[fromClient], x.next[fromServer]
+		n.adj = [2]alg.Adjustment{fromClient: {Pos: seq + 8, Before: before, After: before + 3}, fromServer: {Pos: ack - 9, Before: 1, After: 1}}
+		x.crashed(n)
+		id := x.packet(fromClient, x.build(fromClient, seq, ack+1, tcp.ACK, "PORT 10,1,4,4,180,117\r\n"))
+		if !x.verdicts[id].Drop || len(x.injected) != 2 {
+			t.Fatalf("%+v, %d resets", x.verdicts[id], len(x.injected))
+		}
+		for _, p := range x.injected {
+			seg, err := tcp.Parse(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := map[netip.AddrPort]uint32{x.flow.Server: seq + uint32(before), x.flow.Client: ack + 1}[seg.Dst]; seg.Seq != want {
+				t.Errorf("to %v: number %d, not %d", seg.Dst, seg.Seq, want)
+			}
+		}
+	}
+}
+
 // A crash, and then a stop: the session goes on.
 func TestStoppedAfterACrash(t *testing.T) {
 	x, n := newTranslated(t, outsideClient, serverAddr)

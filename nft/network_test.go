@@ -256,12 +256,18 @@ func (h *host) dial(t testing.TB, from, to netip.AddrPort, admitted bool) net.Co
 	return conn
 }
 
-// connect tries to connect from the host.
+// connect tries to connect from the host. A port that was given up a moment ago may still be
+// in use: a process that is being started holds a copy of every socket until it runs.
 func (h *host) connect(t testing.TB, from, to netip.AddrPort, timeout time.Duration) (conn net.Conn, err error) {
 	t.Helper()
 	h.do(t, func() {
 		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Control: reuse, Timeout: timeout}
-		conn, err = d.Dial("tcp", to.String())
+		for end := time.Now().Add(time.Second); ; time.Sleep(5 * time.Millisecond) {
+			conn, err = d.Dial("tcp", to.String())
+			if !errors.Is(err, unix.EADDRNOTAVAIL) || time.Now().After(end) {
+				return
+			}
+		}
 	})
 	if conn != nil {
 		t.Cleanup(func() { hangUp(conn) })

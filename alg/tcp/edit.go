@@ -145,23 +145,27 @@ func (s *Stream) shrunk(seq uint32) bool {
 	return d > 0 && d+s.adj.After-s.adj.Before < 0
 }
 
-// Agrees reports whether a stream has the adjustment that the kernel has, and takes it for
-// its own where it was taken up without one. It reports false too where it is known that
-// the line did not arrive that made it.
+// Agrees reports whether a stream has the adjustment that the kernel has. It reports false too
+// where it is known that the line did not arrive that made it. Either way it has the
+// kernel's from then on: a connection that is ended has its numbers from it.
 func (s *Stream) Agrees(a Adjustment) bool {
 	const mayBeUnderWay = 1 << 15
+	agrees := true
 	switch d := Diff(s.next, a.Pos); {
 	case s.adj != (Adjustment{}):
-		return a.After == s.adj.After && (a.Before == a.After || s.adj.Before == s.adj.After || a == s.adj)
+		agrees = a.After == s.adj.After && (a.Before == a.After || s.adj.Before == s.adj.After || a == s.adj)
+		if !agrees {
+			s.adj = a
+		}
 	case a.Before == a.After || d > mayBeUnderWay:
 		if a.After != 0 {
 			s.adj = Adjustment{Pos: s.next, Before: a.After, After: a.After}
 		}
 	case d <= 0:
-		return false
+		agrees, s.adj = false, a
 	default: // it may have to be sent again, and nobody knows how
 		s.adj, s.last, s.acked = a, s.next, a.Pos
 	}
 	s.wanted = s.adj
-	return true
+	return agrees
 }

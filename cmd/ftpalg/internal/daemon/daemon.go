@@ -237,10 +237,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.scraped != nil {
 		tasks.Go(func() error { return metrics.Serve(ctx, d.scraped, d.answers(ctx)) })
 	}
-	tasks.Go(func() error { return d.keepTable(ctx) })
+	tasks.Go(func() error { return d.keepRuleset(ctx) })
 	tasks.Go(func() error { return d.keepGuard(ctx) })
 	tasks.Go(func() error { return d.keepMemory(ctx) })
-	tasks.Go(func() error { return d.keepAnchor(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		d.tell(notify.SdNotifyStopping)
