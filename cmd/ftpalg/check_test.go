@@ -44,7 +44,7 @@ func TestCheckExits(t *testing.T) {
 		{name: "all is well", config: guarded, stdout: "\nno problems found\n"},
 		{name: "a line is missing", config: manual, code: 1, stdout: "\n    nft 'insert rule inet filter input ct label 126 meta mark & 0x01000000 == 0x01000000 accept'\n1 problem found\n"},
 		{name: "the file is named", config: guarded, stdout: "/ftpalg.toml is valid\n"},
-		{name: "what is asked for and not there", config: "metrics.listen = '127.0.0.1:9921'\n" + guarded, stdout: "ftpalg.toml:1: metrics.listen: this version serves no metrics\n"},
+		{name: "what is asked for and not there", config: "cluster.peers = ['10.9.0.2:4248']\n" + guarded, stdout: "ftpalg.toml:1: cluster.peers: this version serves one gateway alone"},
 		{name: "a bad configuration", config: "control.queue = 'x'\n", code: 2, stderr: "ftpalg.toml:1: control.queue: "},
 		{name: "an unknown flag", config: guarded, args: []string{"--colour"}, code: 2, stderr: "unknown flag: --colour"},
 		{name: "an argument", config: guarded, args: []string{"all"}, code: 2, stderr: `unknown command "all"`},
