@@ -67,11 +67,13 @@ func Look(c *config.Config, d Daemon) *Report {
 		r.note("configuration", w)
 	}
 	r.kernel(c, d.Caps)
+	r.tracking()
+	r.cluster(c)
 	if rs, err := readRuleset(); err != nil {
 		r.blind(err)
 	} else {
 		f := &firewall{Report: r, config: c, rules: rs}
-		f.look()
+		f.look(d.Running)
 	}
 	return r
 }
@@ -86,7 +88,7 @@ type firewall struct {
 	pairs         [][2]link
 }
 
-func (f *firewall) look() {
+func (f *firewall) look(running bool) {
 	var err error
 	if f.before, f.after, err = nft.Placement(f.config.Table.Hooks); err != nil {
 		f.blind(err)
@@ -97,7 +99,13 @@ func (f *firewall) look() {
 		return
 	}
 	f.helpers()
+	f.offload()
 	f.translation()
+	f.tags()
+	f.queues(running)
+	if err := f.paths(); err != nil {
+		f.blind(err)
+	}
 	if f.anchor() {
 		f.traffic()
 	}
