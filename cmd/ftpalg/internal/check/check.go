@@ -17,6 +17,9 @@ type Finding struct {
 	Mend    []string `json:"mend,omitempty"` // lines for a shell or a file, as Text says
 }
 
+// Configuration is the ID of what the configuration asks for and does not get.
+const Configuration = "configuration"
+
 // Report is all that was found.
 type Report struct {
 	File     string    `json:"configuration"` // the file that was read; empty: none, so the defaults
@@ -64,7 +67,7 @@ type Daemon struct {
 func Look(c *config.Config, d Daemon) *Report {
 	r := &Report{File: c.File, Kernel: []Feature{}, Findings: []Finding{}}
 	for _, w := range c.Warnings {
-		r.note("configuration", w)
+		r.note(Configuration, w)
 	}
 	r.kernel(c, d.Caps)
 	r.tracking()

@@ -73,7 +73,7 @@ func (f *firewall) freeQueue() int {
 		for _, c := range f.rules.chains {
 			for _, r := range c.rules {
 				from, to, ok := queued(r)
-				free = free && !(ok && from <= at+n && at <= to)
+				free = free && (!ok || from > at+n || to < at)
 			}
 		}
 		if free {
