@@ -124,5 +124,17 @@ func findKeeper(name string) (*keeper, error) {
 			return &keeper{pid: i.Keeper}, nil
 		}
 	}
-	return nil, fmt.Errorf("no lab called %s stands here: %w", name, os.ErrNotExist)
+	return nil, absentError(name)
 }
+
+// absentError says that no lab of this name stands here. It wraps os.ErrNotExist, whose text
+// would say so again.
+type absentError string
+
+// Error implements error.
+func (name absentError) Error() string {
+	return fmt.Sprintf("no lab called %s stands here", string(name))
+}
+
+// Unwrap returns os.ErrNotExist.
+func (absentError) Unwrap() error { return os.ErrNotExist }

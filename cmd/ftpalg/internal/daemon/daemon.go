@@ -36,12 +36,13 @@ type daemon struct {
 	log    *slog.Logger
 	events *events
 
-	queues  []*queue.Queue
-	anchor  *nft.Anchor // nil: the operator's ruleset is not to be touched
-	table   *nft.Table
-	packets *queue.Log      // copies of packets that the table tells of; nil: none come
-	flows   *conntrack.Conn // nil: the kernel has none
-	workers []*worker
+	queues   []*queue.Queue
+	anchor   *nft.Anchor // nil: the operator's ruleset is not to be touched
+	unplaced trouble     // why the accept line is not in place; empty: it is
+	table    *nft.Table
+	packets  *queue.Log      // copies of packets that the table tells of; nil: none come
+	flows    *conntrack.Conn // nil: the kernel has none
+	workers  []*worker
 
 	translates bool // control connections that are translated are served, and guarded
 
@@ -204,6 +205,7 @@ func (d *daemon) makeWorkers() error {
 			return err
 		}
 	}
+	c.Workers = len(d.queues)
 	for i, q := range d.queues {
 		w := &worker{queue: q, injector: d.injector, sink: c.Sink, asked: make(chan func(), maxAsked)}
 		c.Index, c.Pinholes = i, timed{d.table, &w.served.Commits}
