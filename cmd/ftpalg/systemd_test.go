@@ -106,16 +106,18 @@ func TestWatchdog(t *testing.T) {
 		}
 	}
 	fed(3)
-	thread := worker(t, p.Process.Pid)
-	if err := unix.PtraceSeize(thread); err != nil {
-		t.Fatalf("holding a worker's thread: %v", err)
-	}
-	if err := unix.PtraceInterrupt(thread); err != nil {
-		t.Fatal(err)
-	}
-	var status unix.WaitStatus
-	if _, err := unix.Wait4(thread, &status, unix.WALL, nil); err != nil || !status.Stopped() {
-		t.Fatalf("holding a worker's thread: %v, %v", status, err)
+	held := waiting(t, p.Process.Pid)
+	for _, thread := range held {
+		if err := unix.PtraceSeize(thread); err != nil {
+			t.Fatalf("holding a worker's thread: %v", err)
+		}
+		if err := unix.PtraceInterrupt(thread); err != nil {
+			t.Fatal(err)
+		}
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(thread, &status, unix.WALL, nil); err != nil || !status.Stopped() {
+			t.Fatalf("holding a worker's thread: %v, %v", status, err)
+		}
 	}
 	p.await("msg", "a worker does not go round")
 	quiet := make(chan string)
@@ -133,8 +135,10 @@ func TestWatchdog(t *testing.T) {
 		}
 	case <-time.After(time.Second):
 	}
-	if err := unix.PtraceDetach(thread); err != nil {
-		t.Fatal(err)
+	for _, thread := range held {
+		if err := unix.PtraceDetach(thread); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if told := <-quiet; told != "WATCHDOG=1" {
 		t.Errorf("systemd was told %q", told)
@@ -143,9 +147,9 @@ func TestWatchdog(t *testing.T) {
 	p.stop(unix.SIGTERM)
 }
 
-// worker returns the thread of a worker: it waits for packets and for the waker, both of
-// them, and no other thread does.
-func worker(t *testing.T, pid int) int {
+// waiting returns the threads that wait for packets and for the like: those of the workers
+// among them.
+func waiting(t *testing.T, pid int) (threads []int) {
 	t.Helper()
 	calls, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 	if err != nil {
@@ -159,9 +163,11 @@ func worker(t *testing.T, pid int) int {
 		number, _, _ := strings.Cut(string(text), " ")
 		if n, err := strconv.Atoi(number); err == nil && (n == unix.SYS_POLL || n == unix.SYS_PPOLL || n == unix.SYS_RECVMMSG) {
 			thread, _ := strconv.Atoi(filepath.Base(filepath.Dir(call)))
-			return thread
+			threads = append(threads, thread)
 		}
 	}
-	t.Fatalf("no thread of %v waits for packets", calls)
-	return 0
+	if len(threads) < 2 {
+		t.Fatalf("%d threads wait for packets, and there are two workers", len(threads))
+	}
+	return threads
 }

@@ -263,8 +263,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		return nil
 	})
 	t := d.config.Table
-	d.tell(notify.SdNotifyReady)
 	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
+	d.tell(notify.SdNotifyReady)
 	return tasks.Wait()
 }
 
