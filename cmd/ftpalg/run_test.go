@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -225,10 +226,32 @@ func TestNotify(t *testing.T) {
 	namespace(t)
 	next := manager(t)
 	p := start(t, guarded)
-	for _, want := range []string{"READY=1", "STATUS=0 sessions, 0 open pinholes"} {
-		if got := next(); got != want {
-			t.Errorf("systemd was told %q, want %q", got, want)
-		}
+	if got, want := next(), "READY=1\nSTATUS=0 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	server, err := net.Listen("tcp", "127.0.0.1:21")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	client, err := net.Dial("tcp", "127.0.0.1:21")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	answering, err := server.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := answering.Write([]byte("220 hello\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := next(), "STATUS=1 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	answering.Close()
+	if got, want := next(), "STATUS=0 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
 	}
 	p.stop(unix.SIGTERM)
 	if got := next(); got != "STOPPING=1" {

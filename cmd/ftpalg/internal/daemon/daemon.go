@@ -57,7 +57,8 @@ type daemon struct {
 	limits   *alg.Limits
 	injector *queue.Injector // nil: no connection is reset
 	changed  chan struct{}   // what systemd is to be told
-	untold   atomic.Bool     // systemd could not be told something
+	shown    atomic.Value    // the last STATUS= that it was told
+	untold   atomic.Bool     // it could not be told something
 	started  time.Time
 
 	undo []func() error // in the order of the doing
@@ -264,7 +265,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	})
 	t := d.config.Table
 	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
-	d.tell(notify.SdNotifyReady)
+	d.ready()
 	return tasks.Wait()
 }
 

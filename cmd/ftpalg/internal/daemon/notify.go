@@ -27,12 +27,7 @@ func (d *daemon) keepStatus(ctx context.Context) error {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return nil
 	}
-	told := ""
 	for {
-		if text := d.status(); text != told {
-			d.tell("STATUS=" + text)
-			told = text
-		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -43,7 +38,19 @@ func (d *daemon) keepStatus(ctx context.Context) error {
 			return nil
 		case <-time.After(statusEvery):
 		}
+		if text := d.status(); text != d.shown.Load() {
+			d.shown.Store(text)
+			d.tell("STATUS=" + text)
+		}
 	}
+}
+
+// ready tells systemd that the configuration is in force, or another one is, and how many
+// sessions there are.
+func (d *daemon) ready() {
+	text := d.status()
+	d.shown.Store(text)
+	d.tell(notify.SdNotifyReady + "\nSTATUS=" + text)
 }
 
 // status is what `systemctl status` shows.

@@ -70,8 +70,7 @@ func (d *daemon) keepConfig(ctx context.Context) error {
 			d.refuse(err)
 		}
 		d.reloads.done(err)
-		signal(d.changed)
-		d.tell(notify.SdNotifyReady)
+		d.ready()
 	}
 }
 
