@@ -17,7 +17,7 @@ LAB    := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
 TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark gcc libc6-dev
 BESIDE := proftpd-core pure-ftpd
 
-.PHONY: build demo test test-programs test-report lint fuzz clean packages go
+.PHONY: build demo test test-programs test-report lint fuzz docs clean packages go
 
 build: go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpalg ./cmd/ftplab
@@ -60,6 +60,11 @@ fuzz: go
 			echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p; \
 		done; \
 	done
+
+# The documents that are made from the code. Their tests fail when they are stale.
+docs: go
+	$(GO) test ./cmd/ftpalg/internal/config -run TestReferenceIsCurrent -update
+	$(GO) test ./cmd/ftpalg ./cmd/ftplab -run TestManualIsCurrent -update
 
 clean:
 	rm -rf bin .cache
