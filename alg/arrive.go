@@ -265,8 +265,8 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 			return nil
 		}
 	}
-	w.last++
-	s := &session{w: w, id: w.last, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
+	s := &session{w: w, id: w.next, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
+	w.next += uint64(max(w.Workers, 1))
 	s.life.session, s.calm.session = s, s
 	w.sessions[keyOf(flow)] = s
 	return s

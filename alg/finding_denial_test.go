@@ -205,9 +205,9 @@ func TestFinding43DeniedTLSAndFlowsWithoutASession(t *testing.T) {
 				if err != nil || !seg.Has(tcp.RST) || !seg.ChecksumOK() {
 					t.Fatalf("injected %x: %v", p, err)
 				}
-				from := fromClient
-				if seg.Src == x.flow.Server {
-					from = fromServer
+				from := fromServer
+				if seg.Dst == x.flow.Server {
+					from = fromClient
 				}
 				if seg.Seq != before[from] {
 					t.Errorf("a reset at %d, the receiver expects %d", seg.Seq, before[from])

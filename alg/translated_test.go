@@ -56,12 +56,16 @@ const (
 	outsideServer = "198.51.100.9"
 )
 
-// newTranslated is a wire whose ends see each other under these addresses.
-func newTranslated(t tb, client, server string, change ...func(*alg.Policy)) (*wire, *nat) {
-	n := &nat{
+func newNAT(client, server string) *nat {
+	return &nat{
 		seen:  alg.Translation{Client: netip.AddrPortFrom(netip.MustParseAddr(client), 61000), Server: netip.AddrPortFrom(netip.MustParseAddr(server), 21)},
 		taken: map[netip.AddrPort]bool{},
 	}
+}
+
+// newTranslated is a wire whose ends see each other under these addresses.
+func newTranslated(t tb, client, server string, change ...func(*alg.Policy)) (*wire, *nat) {
+	n := newNAT(client, server)
 	p := alg.DefaultPolicy()
 	for _, c := range change {
 		c(&p)

@@ -79,8 +79,17 @@ func newWireOf(t tb, client, server string, c alg.WorkerConfig) *wire {
 			g.events = append(g.events, e)
 		}
 	}
+	var n *nat
+	if behindTranslation && c.Translations == nil {
+		n = newNAT(outsideClient, outsideServer)
+		c.Translations, c.Outside = n, &alg.Outside{}
+		g.kernel.plain = true
+	}
 	g.w = alg.NewWorker(c)
 	x := &wire{gateway: g, policy: c.Policy}
+	if n != nil {
+		x.translated, x.adj = true, &n.adj
+	}
 	x.between(client, server, 41138)
 	x.next = [2]uint32{fromClient: 1000, fromServer: 4294967290} // wraps soon
 	return x

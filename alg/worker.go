@@ -29,7 +29,10 @@ type WorkerConfig struct {
 	// Translations may be nil: then a connection is taken for one that is not translated.
 	Translations Translations
 	Outside      *Outside // not nil where Translations is not
-	Index        int      // tells the sessions of one worker from those of another
+	// Workers is how many share the sessions, and Index, from 0, which of them this is: each
+	// has its own share of the numbers of sessions, so that they are unique and stay short. No
+	// Workers means one.
+	Workers, Index int
 	// Vouched reports, for a flow whose SYN was not seen, that its dialogue may be taken
 	// up for active mode. It may be nil: then none is.
 	Vouched func(Flow) bool
@@ -72,7 +75,7 @@ type Worker struct {
 	strangers map[key]stranger  // connections without a session that are translated
 	nearby    map[ends]*session // who announced last that one end waits for the other there
 	ranges    map[Range]int     // how many sessions have it admitted
-	last      uint64            // number of the last session
+	next      uint64            // number of the next session
 	stats     Stats
 
 	handshaking, loggingIn, idle, ending timers // one of them holds a session's life
@@ -106,7 +109,7 @@ func NewWorker(c WorkerConfig) *Worker {
 		nearby:       make(map[ends]*session),
 		ranges:       make(map[Range]int),
 		again:        make(map[retry]change),
-		last:         uint64(c.Index) << 48,
+		next:         uint64(c.Index + 1),
 		handshaking:  timers{delay: handshaking},
 		loggingIn:    timers{delay: loggingIn},
 		idle:         timers{delay: normally},

@@ -2,14 +2,12 @@ package nft
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/userdata"
@@ -18,10 +16,6 @@ import (
 
 // anchorComment marks the lines that are ours to take away.
 const anchorComment = "inserted by ftpalg"
-
-// watchEvery is how often Watch looks: an operator's reload costs new transfers no
-// more than this.
-const watchEvery = 200 * time.Millisecond
 
 // Anchor is the accept line (see Tag.Line) in chains of the operator's: without it what
 // a pinhole admits is dropped there. It is safe for concurrent use.
@@ -133,55 +127,6 @@ func (a *Anchor) stands() bool {
 		}
 	}
 	return true
-}
-
-// Watch puts the line back, within a second of a reload, until ctx ends. It calls report
-// with nil each time it did, and with an error when it cannot, which it goes on trying.
-// The same error is not reported twice in a row. It returns nil when ctx ends, and an
-// error only if the Anchor is closed.
-func (a *Anchor) Watch(ctx context.Context, report func(error)) error {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	var seen uint32
-	var last string // what was reported
-	for {
-		// The ruleset has a generation that every transaction advances.
-		gen, err := a.generation()
-		if err == nil && gen != seen {
-			var inserted bool
-			if inserted, err = a.Ensure(); inserted {
-				report(nil)
-			}
-		}
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err == nil:
-			seen, last = gen, ""
-		case err.Error() != last:
-			last = err.Error()
-			report(err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-// generation returns the number of the ruleset's present generation.
-func (a *Anchor) generation() (uint32, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.conn == nil {
-		return 0, a.errClosed()
-	}
-	gen, err := a.conn.GetGen()
-	if err != nil {
-		return 0, fmt.Errorf("asking for the nft generation: %w", err)
-	}
-	return gen.ID, nil
 }
 
 // Remove takes away the lines that Ensure put into the chains, and nothing else. Where

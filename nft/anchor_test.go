@@ -1,11 +1,9 @@
 package nft
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -138,90 +136,54 @@ func TestAnchorMissing(t *testing.T) {
 	}
 }
 
-// watch runs Watch for the time of the test and returns what it reports.
-func watch(t *testing.T, a *Anchor) <-chan error {
-	ctx, cancel := context.WithCancel(context.Background())
-	reports, done := make(chan error, 100), make(chan error)
-	go func() { done <- a.Watch(ctx, func(err error) { reports <- err }) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Watch: %v", err)
-		}
-	})
-	return reports
-}
-
-// next returns the next report, which comes within a second.
-func next(t *testing.T, reports <-chan error) error {
-	t.Helper()
-	select {
-	case err := <-reports:
-		return err
-	case <-time.After(time.Second):
-		t.Fatal("no report within a second")
-		return nil
-	}
-}
-
-// quiet fails the test if there is a report.
-func quiet(t *testing.T, reports <-chan error) {
-	t.Helper()
-	select {
-	case err := <-reports:
-		t.Errorf("a report without a reason: %v", err)
-	case <-time.After(3 * watchEvery):
-	}
-}
-
-func TestAnchorWatch(t *testing.T) {
+// However the operator reloads his firewall, the line comes back, once and at its place.
+func TestAnchorAfterReloads(t *testing.T) {
 	inNamespace(t)
 	load(t, operator)
 	a := anchor(t, "inet filter", []string{"forward"}, tag126)
-	want := nft(t, "list", "ruleset")
-	reports := watch(t, a)
-	quiet(t, reports)
-
-	// The reload of a firewall, in one transaction.
-	for range 3 {
-		load(t, "flush ruleset"+operator)
-		if err := next(t, reports); err != nil {
-			t.Error(err)
+	back := func() {
+		t.Helper()
+		if inserted, err := a.Ensure(); !inserted || err != nil {
+			t.Errorf("Ensure = %v, %v", inserted, err)
 		}
+	}
+	want := nft(t, "list", "ruleset")
+	same := func() {
+		t.Helper()
 		if diff := cmp.Diff(want, nft(t, "list", "ruleset")); diff != "" {
 			t.Errorf("-before +after the reload:\n%s", diff)
 		}
 	}
-	quiet(t, reports)
+
+	// In one transaction.
+	for range 3 {
+		load(t, "flush ruleset"+operator)
+		back()
+		same()
+		if inserted, err := a.Ensure(); inserted || err != nil {
+			t.Errorf("Ensure once more = %v, %v", inserted, err)
+		}
+	}
 
 	// The same in steps, with a while in which there is no table.
 	nft(t, "flush", "ruleset")
-	if err := next(t, reports); !errors.Is(err, unix.ENOENT) {
+	if _, err := a.Ensure(); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("without a table: %v, want ENOENT", err)
 	}
-	quiet(t, reports) // it is told once
 	load(t, operator)
-	if err := next(t, reports); err != nil {
-		t.Error(err)
-	}
-	if diff := cmp.Diff(want, nft(t, "list", "ruleset")); diff != "" {
-		t.Errorf("-before +after the reload:\n%s", diff)
-	}
+	back()
+	same()
 
 	// A reload after which another rule has the handle that ours had.
 	load(t, "flush ruleset"+operator+"add rule inet filter forward tcp dport 2121 accept")
-	if err := next(t, reports); err != nil {
-		t.Error(err)
-	}
+	back()
 	if got := nft(t, "list", "ruleset"); strings.Count(got, anchorComment) != 1 {
 		t.Errorf("after the reload there is\n%s", got)
 	}
 
 	// Only the line is taken away.
 	load(t, "flush chain inet filter forward")
-	if err := next(t, reports); err != nil {
-		t.Error(err)
-	}
+	back()
 }
 
 // A line accepts what bears the tag if it asks for no more, in whatever words.

@@ -66,24 +66,8 @@ func onHook(c *nftables.Chain, names []string) bool {
 	return false
 }
 
-// Generation returns the number of the ruleset's present generation, which every change
-// by anybody advances.
-func (t *Table) Generation() (uint32, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.conn == nil {
-		return 0, errClosed
-	}
-	gen, err := t.conn.GetGen()
-	if err != nil {
-		return 0, fmt.Errorf("asking for the nft generation: %w", err)
-	}
-	return gen.ID, nil
-}
-
 // Follow moves the table's chains to where Placement says that they have to stand now,
-// and reports whether they had to be moved. It is for when the ruleset's Generation has
-// changed. The sets keep what they have, and there is no moment without the rules.
+// and reports whether they had to be moved. It is for when there were Changes. The sets keep what they have, and there is no moment without the rules.
 func (t *Table) Follow() (moved bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -94,7 +94,8 @@ func TestAskingTheRunningDaemon(t *testing.T) {
 	if fmt.Sprint(kinds) != want {
 		t.Errorf("followed %v, want %s", kinds, want)
 	}
-	if out, err := run(t, g.Gateway, bin+" status"); err == nil || !strings.Contains(out, "is it running?") {
+	const absent = "ftpalg: no daemon answers at /run/ftpalg/ftpalg.sock: is it running?\n"
+	if out, err := run(t, g.Gateway, bin+" status"); err == nil || out != absent {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -23,7 +23,7 @@ func attackCommand() *cobra.Command {
 	c.Flags().BoolVar(&details, "details", false, "tell of every cell what was tried, and what came of it")
 	c.Flags().BoolVar(&plain, "no-color", false, "no colours; so does NO_COLOR in the environment")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the table as JSON")
-	c.MarkFlagsMutuallyExclusive("details", "json")
+	exclusive(c, "details", "json")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if err := attack.Missing(); err != nil {
 			return err

@@ -29,7 +29,7 @@ func benchCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.Quick, "quick", false, "less of everything: a look, in under a minute")
 	c.Flags().BoolVar(&asJSON, "json", false, "print all figures as JSON")
 	c.Flags().StringVar(&page, "html", "", "write all as a page for the browser to `FILE`")
-	c.MarkFlagsMutuallyExclusive("json", "html")
+	exclusive(c, "json", "html")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if _, err := os.Stat(filepath.Dir(page)); err != nil { // of no page, "."
 			return fmt.Errorf("writing a page: %w", err)

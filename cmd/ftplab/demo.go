@@ -40,7 +40,7 @@ func demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.json, "json", false, "print the story as JSON")
 	c.Flags().StringVar(&f.html, "html", "", "compare the firewalls, too, and write all as a page for the browser to `FILE`")
 	c.Flags().StringVar(&f.captures, "pcap", "", "write to `DIR` what was captured, a pcapng file for each place: client, inside, outside; masquerade-client, masquerade-server")
-	c.MarkFlagsMutuallyExclusive("step", "pause", "json", "html")
+	exclusive(c, "step", "pause", "json", "html")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if c.Flags().Changed("step") && (f.step < 1 || f.step > story.StepCount) {
 			return fmt.Errorf("there is no step %d: they are 1 to %d", f.step, story.StepCount)
@@ -146,7 +146,7 @@ func daemon(flag string) (string, error) {
 		path = filepath.Join(filepath.Dir(self), "ftpalg")
 	}
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("there is no ftpalg at %s; build it, or name it with --ftpalg: %w", path, os.ErrNotExist)
+		return "", fmt.Errorf("there is no ftpalg at %s; build it, or name it with --ftpalg", path)
 	}
 	return filepath.Abs(path)
 }

@@ -185,3 +185,23 @@ func TestUpFails(t *testing.T) {
 		t.Errorf("a lab is left: %v", err)
 	}
 }
+
+// Flags that exclude each other are refused in plain words, and what is not there is said once.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"demo", "--json", "--html", "x.html"}, "ftplab: --json and --html do not go together: give one of them\n"},
+		{[]string{"demo", "--step", "3", "--pause", "--json"}, "ftplab: --step, --pause and --json do not go together: give one of them\n"},
+		{[]string{"attack", "--details", "--json"}, "ftplab: --details and --json do not go together: give one of them\n"},
+		{[]string{"bench", "--json", "--html", "x.html"}, "ftplab: --json and --html do not go together: give one of them\n"},
+		{[]string{"demo", "--ftpalg", "/nowhere/ftpalg"}, "ftplab: there is no ftpalg at /nowhere/ftpalg; build it, or name it with --ftpalg\n"},
+		{[]string{"shell", "--lab", "nowhere", "client"}, "ftplab: no lab called nowhere stands here; `ftplab up` builds one\n"},
+	} {
+		if out := run(t, 1, c.args...); out != c.want {
+			t.Errorf("ftplab %s:\n%s, want\n%s", strings.Join(c.args, " "), out, c.want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -60,6 +61,24 @@ func root() *cobra.Command {
 	c.SetVersionTemplate("{{.Version}}\n")
 	c.AddCommand(demoCommand(), attackCommand(), benchCommand(), benchPart(), up(), keep(), firewallCommand(), shell(), list(), down())
 	return c
+}
+
+// exclusive has a command refuse more than one of the flags. cobra would do so too, in words that
+// name the flags as a group; it is told of them for the shell completions.
+func exclusive(c *cobra.Command, flags ...string) {
+	c.MarkFlagsMutuallyExclusive(flags...)
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		var given []string
+		for _, name := range flags {
+			if c.Flags().Changed(name) {
+				given = append(given, "--"+name)
+			}
+		}
+		if len(given) < 2 {
+			return nil
+		}
+		return fmt.Errorf("%s and %s do not go together: give one of them", strings.Join(given[:len(given)-1], ", "), given[len(given)-1])
+	}
 }
 
 // labFlag adds --lab to a command.

@@ -124,5 +124,16 @@ func findKeeper(name string) (*keeper, error) {
 			return &keeper{pid: i.Keeper}, nil
 		}
 	}
-	return nil, fmt.Errorf("no lab called %s stands here: %w", name, os.ErrNotExist)
+	return nil, absentError(name)
 }
+
+// absentError says that no lab of this name stands here. It is os.ErrNotExist.
+type absentError string
+
+// Error implements error.
+func (name absentError) Error() string {
+	return fmt.Sprintf("no lab called %s stands here", string(name))
+}
+
+// Is reports what the error is, which its text says in other words.
+func (absentError) Is(target error) bool { return target == os.ErrNotExist }

@@ -8,6 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 )
@@ -83,8 +86,13 @@ func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("asking the daemon at %s (is it running?): %w", c.socket, errors.Unwrap(err))
+	switch at := (*os.SyscallError)(nil); {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED): // never made, or left behind
+		return nil, fmt.Errorf("no daemon answers at %s: is it running?", c.socket)
+	case errors.As(err, &at):
+		return nil, fmt.Errorf("asking the daemon at %s: %w", c.socket, at.Err)
+	case err != nil:
+		return nil, fmt.Errorf("asking the daemon at %s: %w", c.socket, errors.Unwrap(err))
 	}
 	if res.StatusCode != http.StatusOK {
 		res.Body.Close()

@@ -17,7 +17,11 @@ func heading(section string) string {
 // section, or of another. names are all keys with their sections.
 func meantKey(path, names []string) string {
 	if len(path) > 2 {
-		return ""
+		return leaf(path, names)
+	}
+	if len(path) == 1 && slices.Contains(names, path[0]) { // one name, in quotes
+		section, key, _ := strings.Cut(path[0], ".")
+		return meant([]string{key + " in " + heading(section)})
 	}
 	var own, other []string
 	in := map[string][]string{} // headings of the sections that have a key
@@ -41,14 +45,28 @@ func meantKey(path, names []string) string {
 	return meant(near)
 }
 
+// leaf says of what goes deeper than keys do which key it is below, if any.
+func leaf(path, names []string) string {
+	if len(path) < 2 || !slices.Contains(names, path[0]+"."+path[1]) {
+		return ""
+	}
+	return ": " + path[1] + " is a key in " + heading(path[0]) + ", not a section"
+}
+
 // meantSection says which section was probably meant by one that is not known.
-func meantSection(name string, names []string) string {
+func meantSection(path, names []string) string {
+	if known := leaf(path, names); known != "" {
+		return known
+	}
 	var sections []string
 	for _, n := range names {
 		section, _, _ := strings.Cut(n, ".")
 		sections = append(sections, section)
 	}
-	near := nearest(name, sections)
+	near := nearest(path[0], sections)
+	if len(path) > 1 {
+		near = slices.DeleteFunc(near, func(n string) bool { return n == path[0] }) // it is the rest that is not known
+	}
 	for i, n := range near {
 		near[i] = heading(n)
 	}

@@ -136,7 +136,7 @@ func (d *decoder) entry(e entry) {
 		d.problem(name, e.line, "unknown key"+meantKey(e.path, d.names))
 	default:
 		d.skip = name
-		d.problem(name, e.line, "unknown section"+meantSection(name, d.names))
+		d.problem(name, e.line, "unknown section"+meantSection(e.path, d.names))
 	}
 }
 

@@ -185,6 +185,7 @@ func (d *daemon) makeWorkers() error {
 		}
 		d.later(injector.Close)
 	}
+	c.Workers = len(d.queues)
 	for i, q := range d.queues {
 		c.Index = i
 		d.workers = append(d.workers, &worker{
@@ -226,10 +227,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.listener != nil {
 		tasks.Go(func() error { return api.Serve(told, d.listener, d.answers(ctx)) })
 	}
-	tasks.Go(func() error { return d.keepTable(ctx) })
+	tasks.Go(func() error { return d.keepRuleset(ctx) })
 	tasks.Go(func() error { return d.keepGuard(ctx) })
 	tasks.Go(func() error { return d.keepMemory(ctx) })
-	tasks.Go(func() error { return d.keepAnchor(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		d.tell(notify.SdNotifyStopping)

@@ -3,9 +3,9 @@ package daemon
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 )
 
 // The garbage collector runs when the heap has grown by spare, or by the least percentage
@@ -15,7 +15,6 @@ const (
 	spare       = 16 << 20
 	leastGrowth = 15 // percent
 	mostGrowth  = 400
-	weighEvery  = time.Second
 )
 
 // growth is by how much a heap may grow until it is collected, in percent.
@@ -31,14 +30,15 @@ func (d *daemon) keepMemory(ctx context.Context) error {
 	}
 	set := mostGrowth
 	debug.SetGCPercent(set)
-	ticker := time.NewTicker(weighEvery)
-	defer ticker.Stop()
+	collected := make(chan struct{}, 1)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for {
+		// This lives until the next collection. A daemon with nothing to do has none.
+		runtime.AddCleanup(new([64]byte), func(c chan<- struct{}) { c <- struct{}{} }, collected)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-collected:
 		}
 		// Setting it stops the world for a moment: only for a difference that matters.
 		metrics.Read(live)

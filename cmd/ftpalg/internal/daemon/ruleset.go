@@ -8,10 +8,6 @@ import (
 	"github.com/ftpalg/ftpalg/nft"
 )
 
-// restoreEvery is how often the table is looked for, where the kernel does not keep
-// other programs from taking it away.
-const restoreEvery = time.Second
-
 // openAnchor looks at the operator's chains before anything is changed.
 func (d *daemon) openAnchor() error {
 	c := d.config.Anchor
@@ -57,60 +53,63 @@ func (d *daemon) ensureAnchor() error {
 	return nil
 }
 
-// keepAnchor puts the line back after the operator has loaded a ruleset without it.
-func (d *daemon) keepAnchor(ctx context.Context) error {
-	if d.anchor == nil {
-		return nil
-	}
-	return d.anchor.Watch(ctx, func(err error) {
-		if err != nil {
-			d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
-			return
-		}
-		d.log.Info("accept line put back", "line", d.line())
-	})
-}
+// lookAgain is how soon it is tried again to mend what others changed.
+const lookAgain = time.Second
 
-// keepTable puts our table back after another program has taken it away, and moves its
-// chains where the operator's have come to stand elsewhere.
-func (d *daemon) keepTable(ctx context.Context) error {
-	ticker := time.NewTicker(restoreEvery)
-	defer ticker.Stop()
-	failing := false
-	var seen uint32
-	stuck := false // that the chains could not be moved was told
+// keepRuleset mends what others change: it puts back the accept line and our table, and moves
+// our chains where the operator's have come to stand elsewhere.
+func (d *daemon) keepRuleset(ctx context.Context) error {
+	changes, err := d.table.Changes()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = changes.Close() }()
+	var table, chains, line trouble
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
 		restored, err := d.table.Restore()
 		switch {
-		case err != nil && !failing:
+		case table.news(err):
 			d.log.Error("the state of our table is not known", "error", err)
 		case restored:
 			d.log.Warn("another program removed our table: it is back")
 		}
-		failing = err != nil
-		d.follow(&seen, &stuck)
+		moved, err := d.table.Follow()
+		switch {
+		case chains.news(err):
+			d.log.Error("our chains could not be moved to where the operator's have come to stand", "error", err)
+		case moved:
+			d.log.Info("our chains were moved: the operator's have come to stand elsewhere")
+		}
+		if d.anchor != nil {
+			inserted, err := d.anchor.Ensure()
+			switch {
+			case line.news(err):
+				d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
+			case inserted:
+				d.log.Info("accept line put back", "line", d.line())
+			}
+		}
+		var atMost time.Duration
+		if table != "" || chains != "" || line != "" {
+			atMost = lookAgain
+		}
+		if _, err := changes.Wait(ctx, atMost); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
+			return err
+		}
 	}
 }
 
-// follow moves our chains if the ruleset's generation is not the one that was seen.
-func (d *daemon) follow(seen *uint32, stuck *bool) {
-	generation, err := d.table.Generation()
-	if err != nil || generation == *seen {
-		return
+// trouble is what was told of last.
+type trouble string
+
+// news reports whether an error is one that was not told yet.
+func (t *trouble) news(err error) bool {
+	was := *t
+	*t = ""
+	if err != nil {
+		*t = trouble(err.Error())
 	}
-	switch moved, err := d.table.Follow(); {
-	case err != nil && *stuck:
-	case err != nil:
-		*stuck = true
-		d.log.Error("our chains could not be moved to where the operator's have come to stand", "error", err)
-	case moved:
-		d.log.Info("our chains were moved: the operator's have come to stand elsewhere")
-	default:
-		*seen, *stuck = generation, false
-	}
+	return err != nil && *t != was
 }
