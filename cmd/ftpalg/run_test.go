@@ -202,9 +202,9 @@ func TestSurroundings(t *testing.T) {
 }
 
 // The log names what is configured but not there yet.
-func TestMetricsAreAnnounced(t *testing.T) {
+func TestWhatIsNotThereIsAnnounced(t *testing.T) {
 	namespace(t)
-	p := start(t, guarded+"metrics.listen = '127.0.0.1:9921'\nlog.level = 'warn'\nlog.format = 'text'\n")
+	p := start(t, guarded+"cluster.listen = '127.0.0.1:9921'\nlog.level = 'warn'\nlog.format = 'text'\n")
 	eventually(t, "the warning", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -213,8 +213,20 @@ func TestMetricsAreAnnounced(t *testing.T) {
 	if err := p.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "metrics.listen") {
+	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "cluster.listen") {
 		t.Errorf("exit %d, %q", code, said)
+	}
+}
+
+// An address that cannot be listened on ends the start, before anything is changed.
+func TestMetricsOnABadAddress(t *testing.T) {
+	namespace(t)
+	p := start(t, guarded+"metrics.listen = '192.0.2.1:9921'\n")
+	if code, said := p.exit(); code != 1 || said != "ftpalg: metrics.listen: listen tcp 192.0.2.1:9921: bind: cannot assign requested address" {
+		t.Errorf("exit %d, %q", code, said)
+	}
+	if now := ruleset(t); now != operators {
+		t.Errorf("the ruleset was touched:\n%s", now)
 	}
 }
 

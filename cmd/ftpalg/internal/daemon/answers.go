@@ -9,13 +9,13 @@ import (
 	"github.com/ftpalg/ftpalg/cmd/internal/version"
 )
 
-// answers is what the control socket is answered from.
+// answers is what the control socket, and who asks for metrics, is answered from.
 type answers struct {
 	ctx context.Context // of serving: no worker answers after it
 	d   *daemon
 }
 
-func (d *daemon) answers(ctx context.Context) api.Source { return &answers{ctx, d} }
+func (d *daemon) answers(ctx context.Context) *answers { return &answers{ctx, d} }
 
 // Status implements api.Source.
 func (a *answers) Status() api.Status {

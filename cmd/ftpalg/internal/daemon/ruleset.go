@@ -71,6 +71,7 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 		case table.news(err):
 			d.log.Error("the state of our table is not known", "error", err)
 		case restored:
+			d.counts.tableRestored.Add(1)
 			d.log.Warn("another program removed our table: it is back")
 		}
 		moved, err := d.table.Follow()
@@ -86,6 +87,7 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 			case line.news(err):
 				d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
 			case inserted:
+				d.counts.lineRestored.Add(1)
 				d.log.Info("accept line put back", "line", d.line())
 			}
 		}
