@@ -22,7 +22,7 @@ LAB    := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
 TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark gcc libc6-dev
 BESIDE := proftpd-core pure-ftpd
 
-.PHONY: build demo test test-programs test-report lint fuzz docs package package-again clean packages go
+.PHONY: build demo test test-programs test-report lint fuzz docs package package-again test-package clean packages go
 
 build: go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpalg ./cmd/ftplab
@@ -71,13 +71,25 @@ package: go $(TOOLS)/nfpm-$(NFPM)
 	rm -rf bin/package
 	@set -e; for a in $(ARCHES); do $(BUILD_PACKAGE) $$a '$(VERSION)' bin/package; done
 
-# Two builds give the same bytes: this one is made in another place.
+# Two builds of a commit give the same bytes: the second is made elsewhere, without git.
 package-again: package
-	@set -e; again=$$(mktemp -d); trap 'git worktree remove -f $$again/tree; rm -rf $$again' EXIT; \
-	git diff --quiet HEAD || { echo 'make: package-again compares with the commit, and something is not committed' >&2; exit 1; }; \
-	git worktree add -q --detach $$again/tree; \
+	@set -e; again=$$(mktemp -d); trap 'rm -rf $$again' EXIT; \
+	git diff --quiet HEAD || { echo 'make: what is not committed cannot be built again' >&2; exit 1; }; \
+	mkdir $$again/tree; git archive HEAD | tar -x -C $$again/tree; \
+	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
 	for a in $(ARCHES); do (cd $$again/tree && $(BUILD_PACKAGE) $$a '$(VERSION)' $$again/package >/dev/null); done; \
-	(cd bin/package && sha256sum *) >$$again/sums; (cd $$again/package && sha256sum -c $$again/sums)
+	(cd bin/package && sha256sum *) >$$again/sums; cd $$again/package && sha256sum -c $$again/sums
+
+# The .deb on a fresh Debian: installed, started, upgraded, removed, in namespaces.
+test-package: PACKAGES := debootstrap systemd-container
+test-package: ARCHES = $(shell dpkg --print-architecture)
+test-package: packages .cache/debian/bookworm package
+	deploy/packaging/test.sh bin/package/*_$(ARCHES).deb .cache/debian/bookworm
+
+.cache/debian/bookworm:
+	rm -rf $@.new; mkdir -p $(@D)
+	debootstrap --variant=minbase --include=systemd-sysv,dbus,nftables $(@F) $@.new
+	mv $@.new $@
 
 $(TOOLS)/nfpm-$(NFPM):
 	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM)

@@ -63,7 +63,7 @@ notices=$work/notices
 put 644 "$notices" "$doc/THIRD-PARTY.gz"
 put 644 deploy/packaging/copyright "$doc/copyright"
 put 644 README.md "$doc/README.md"
-put 644 .github/CHANGELOG.md "$doc/changelog.gz"
+put 644 .github/CHANGELOG.md "$doc/CHANGELOG.md.gz"
 for file in deploy/performance.md deploy/doc/*.md; do
 	put 644 "$file" "$doc/$(basename "$file")"
 done
