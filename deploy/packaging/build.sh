@@ -121,10 +121,14 @@ plain=$release${pre:+~$pre}${commits:+"+git$when.${commits##*-g}"}
 alpine=$release${pre:+_$pre}${commits:+_git$when}
 case $version in *-dirty) plain=$plain.dirty ;; esac
 
+# apk keeps the times of its scripts.
+mkdir "$work/scripts"
+cp -r deploy/packaging/nfpm.yaml deploy/packaging/deb deploy/packaging/rpm deploy/packaging/apk "$work/scripts/"
 find "$work" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 mkdir -p "$out"
-export PACKAGE_ARCH="$arch" PACKAGE_STAGE="$work"
+target=$(realpath "$out")
+export PACKAGE_ARCH="$arch"
 for format in deb rpm apk; do
 	case $format in
 	deb) PACKAGE_VERSION=$plain file=ftpalg_${plain}_$arch.deb ;;
@@ -132,7 +136,7 @@ for format in deb rpm apk; do
 	apk) PACKAGE_VERSION=$alpine file=ftpalg-$alpine-$(case $arch in amd64) echo x86_64 ;; arm64) echo aarch64 ;; *) echo "$arch" ;; esac).apk ;;
 	esac
 	export PACKAGE_VERSION
-	$NFPM package --config deploy/packaging/nfpm.yaml --packager $format --target "$out/$file" >/dev/null
+	(cd "$work" && "$NFPM" package --config scripts/nfpm.yaml --packager $format --target "$target/$file" >/dev/null)
 	echo "$out/$file"
 done
 
