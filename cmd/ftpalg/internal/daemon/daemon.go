@@ -36,12 +36,13 @@ type daemon struct {
 	log    *slog.Logger
 	events *events
 
-	queues  []*queue.Queue
-	anchor  *nft.Anchor // nil: the operator's ruleset is not to be touched
-	table   *nft.Table
-	packets *queue.Log      // copies of packets that the table tells of; nil: none come
-	flows   *conntrack.Conn // nil: the kernel has none
-	workers []*worker
+	queues   []*queue.Queue
+	anchor   *nft.Anchor // nil: the operator's ruleset is not to be touched
+	unplaced trouble     // why the accept line is not in place; empty: it is
+	table    *nft.Table
+	packets  *queue.Log      // copies of packets that the table tells of; nil: none come
+	flows    *conntrack.Conn // nil: the kernel has none
+	workers  []*worker
 
 	translates bool // control connections that are translated are served, and guarded
 
