@@ -82,7 +82,7 @@ var aboutKey = map[string]string{
 	"log.level":  "The least important messages that are logged. Sessions, announcements and pinholes are `info`.",
 	"log.format": "`text` for people, `json` for machines; `auto` chooses by what the log goes to.",
 
-	"metrics.listen": "Where they are served; `\"\"` is off.",
+	"metrics.listen": "Where `/metrics` and `/healthz` are served; `\"\"` is off.",
 
 	"api.socket": "The socket's path. A clean stop writes the sessions beside it, for the next start. `\"\"` is off: nothing can be asked, and\n" +
 		"no session outlives a stop.",
