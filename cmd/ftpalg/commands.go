@@ -23,7 +23,7 @@ func root() *cobra.Command {
 		Short:             "FTP through a firewall: pinholes for exactly the announced data connections",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetVersionTemplate("{{.Version}}\n")
 	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), showTop(), replayFile(), tellVersion())
