@@ -14,7 +14,7 @@ LDFLAGS  := -s -w $(if $(VERSION),-X github.com/ftpalg/ftpalg/cmd/internal/versi
 # the race detector. Those of BESIDE cannot be installed where vsftpd is: they are unpacked
 # to .cache/deb/PACKAGE, where deploy/lab finds them.
 LAB    := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
-TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark gcc libc6-dev
+TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark tmux systemd gcc libc6-dev
 BESIDE := proftpd-core pure-ftpd
 
 .PHONY: build demo test test-programs test-report lint fuzz clean packages go

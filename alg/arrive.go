@@ -265,9 +265,10 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 			return nil
 		}
 	}
-	s := &session{w: w, id: w.next, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
+	s := &session{w: w, id: w.next, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing, counted: nowhere}
 	w.next += uint64(max(w.Workers, 1))
 	s.life.session, s.calm.session = s, s
+	s.stand()
 	w.sessions[keyOf(flow)] = s
 	return s
 }
@@ -289,6 +290,7 @@ func (s *session) begun(reason string) {
 		s.w.stats.Unhelped++
 		s.w.tell(s.event(Overload, "more sessions of one client than max_sessions_per_client allows"))
 		s.talk.End("", nil)
+		s.stand()
 		s.giveUp("no room")
 		return
 	}
@@ -343,6 +345,7 @@ func (s *session) forget(reason string) {
 	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.gone = true
+	s.stand()
 	s.vouch()
 	s.revoke()
 	if s.started {
@@ -367,6 +370,7 @@ func (s *session) condemn(reason string) {
 	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.condemned = true
+	s.stand()
 	s.w.ending.set(&s.life, s.w.clock())
 	s.release(true)
 }

@@ -11,6 +11,7 @@ func (s *session) decide(decisions []dialogue.Decision) {
 	for i := range decisions {
 		switch d := &decisions[i]; d.Act {
 		case dialogue.Began:
+			s.stand()
 			s.begun(d.Reason)
 		case dialogue.Announced:
 			p, ok := s.outsideOf(s.pinholeOf(d.Announcement))
@@ -34,8 +35,10 @@ func (s *session) decide(decisions []dialogue.Decision) {
 		case dialogue.Doubted:
 			s.w.tell(s.event(PassiveOff, d.Reason))
 		case dialogue.Secured:
+			s.stand()
 			s.secured(d.TLS)
 		case dialogue.Over:
+			s.stand()
 			if s.started || s.client.odd.Add(1) <= maxOdd {
 				s.w.tell(s.event(NotFTP, d.Reason))
 			}

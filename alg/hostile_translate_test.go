@@ -446,3 +446,29 @@ func TestDeniedTLSOfATranslatedDialogueThatIsNotFollowed(t *testing.T) {
 		t.Errorf("%d resets", len(x.injected))
 	}
 }
+
+// What comes once more, and what belongs before it does not: nothing of a translated
+// connection passes unread, so that is not given up, and the connection goes on with it.
+func TestWhatIsMissingOfATranslatedConnectionIsWaitedFor(t *testing.T) {
+	for _, arrived := range []bool{false, true} {
+		x, n := newTranslated(t, outsideClient, serverAddr)
+		x.login()
+		x.say(fromClient, "PORT 10,1,4,4,180,117\r\n")
+		if arrived {
+			x.s(ok200)
+		}
+		missing, last := "EPRT |1|10.1.4.4|46198|\r\n", "NOOP\r\n"
+		for range 4 {
+			x.at(fromClient, len(missing), last)
+			x.wait(1100 * time.Millisecond)
+		}
+		if len(x.injected) > 0 {
+			t.Fatalf("arrived: %v: %d resets", arrived, len(x.injected))
+		}
+		id := x.say(fromClient, missing)
+		x.ackAt(fromServer, n.adj[fromClient].Out(x.next[fromClient]-uint32(len(missing))))
+		if got := x.payload(id, missing); got != "EPRT |1|192.0.2.1|46198|\r\n" {
+			t.Errorf("arrived: %v: what was missing goes out as %q", arrived, got)
+		}
+	}
+}

@@ -383,7 +383,7 @@ func TestTranslatedDialoguesOutliveTheDaemon(t *testing.T) {
 		}
 		if m.over() {
 			if !m.reset || !m.crashed && !m.stopped && (!m.waited || !p.DenyTLS) {
-				rt.Errorf("the connection was reset")
+				rt.Errorf("the connection was reset: %s", m.why())
 			}
 			asServed, client.out = whole(asServed, server.read), nil
 			server.out = []byte(whole(string(server.out), client.read))
@@ -398,6 +398,16 @@ func TestTranslatedDialoguesOutliveTheDaemon(t *testing.T) {
 			rt.Errorf("%d lines were changed, %d told of", changed, told)
 		}
 	})
+}
+
+// why returns the reasons of violations.
+func (m *restless) why() (reasons []string) {
+	for _, e := range m.events {
+		if e.Kind == alg.Violation {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	return reasons
 }
 
 // whole returns as many lines of a text as were read.

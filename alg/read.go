@@ -104,7 +104,7 @@ func (s *session) place(d side, seg *tcp.Segment, id uint64) {
 		switch {
 		case len(seg.Payload) == 0 && !seg.Has(tcp.FIN):
 			s.w.pass(seg, id)
-		case stream.Gone(seg.Seq) && !s.w.Policy.DenyTLS:
+		case s.wentBy(stream, seg.Seq):
 			s.lose(d, seg.Seq)
 			switch {
 			case s.condemned:
@@ -161,6 +161,19 @@ func (s *session) place(d side, seg *tcp.Segment, id uint64) {
 	s.spare(d, len(fresh))
 }
 
+// wentBy reports whether the bytes before a number are taken for some that passed unread.
+// Where nothing may, they are still to come: of a translated connection too, unless the
+// receiver says that it has them.
+func (s *session) wentBy(stream *tcp.Stream, seq uint32) bool {
+	switch {
+	case s.w.Policy.DenyTLS:
+		return false
+	case s.nat != nil:
+		return stream.Claimed(seq)
+	}
+	return stream.Gone(seq)
+}
+
 // keepAlive reports whether a segment is one that only wants an answer: the byte in it was
 // sent before, and means nothing (RFC 9293, section 3.8.4).
 func keepAlive(seg *tcp.Segment, stream *tcp.Stream) bool {
@@ -176,6 +189,7 @@ func (s *session) finish() {
 	}
 	s.decide(s.talk.Withdraw("FIN", nil))
 	s.talk.End("FIN", nil)
+	s.stand()
 	s.vouch()
 	s.w.ending.set(&s.life, s.w.clock())
 }

@@ -43,6 +43,7 @@ type session struct {
 	watched    int64   // until then the receiver's pure acknowledgements are diverted
 	awaited    [2]bool // taken up after a clean stop: that side's next bytes must continue exactly
 	vouched    bool    // connection tracking says that it may be taken up again
+	counted    int8    // where, in Tally.Sessions
 	chatter    chatter
 	memory     int         // counted in Limits
 	announced  *announced  // &nothing until there is one

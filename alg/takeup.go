@@ -21,6 +21,7 @@ func (w *Worker) takeUp(flow Flow, d side, seg *tcp.Segment, p *Packet) *session
 		return nil
 	}
 	s.talk = dialogue.TakenUp()
+	s.stand()
 	var numbers [2]uint32
 	numbers[d], numbers[d.Other()] = seg.Seq, seg.Ack
 	if p.Translated && w.Translations != nil {
@@ -153,6 +154,7 @@ func (w *Worker) resume(v Saved) *session {
 		s.forget("")
 		return nil
 	}
+	s.stand()
 	s.awaited = [2]bool{true, true}
 	s.begun("taken up again")
 	if s.gone {

@@ -77,6 +77,7 @@ type Worker struct {
 	ranges    map[Range]int     // how many sessions have it admitted
 	next      uint64            // number of the next session
 	stats     Stats
+	tally     Tally
 
 	handshaking, loggingIn, idle, ending timers // one of them holds a session's life
 	calm                                 timers // until a session gives back memory
@@ -248,8 +249,11 @@ func (s *session) chat(e Event) {
 	switch {
 	case *n < many:
 		s.w.tell(e)
-	case *n == many:
-		s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
+	default:
+		s.w.pending = append(s.w.pending, pending{Event: e, untold: true})
+		if *n == many {
+			s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
+		}
 	}
 	*n = min(*n+1, many+1)
 }

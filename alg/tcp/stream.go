@@ -202,8 +202,11 @@ func (s *Stream) Ack(ack uint32) (beyond bool) {
 // the receiver says it has them and the sender goes on from there, or what follows them
 // was sent again, and they were not. (Once proves nothing: RFC 8985, section 7.)
 func (s *Stream) Gone(seq uint32) bool {
-	return s.claimed != 0 && Diff(seq, s.claimed) <= 0 || s.expired > 1 && s.stale == seq
+	return s.Claimed(seq) || s.expired > 1 && s.stale == seq
 }
+
+// Claimed reports whether the receiver says that it has the bytes before seq.
+func (s *Stream) Claimed(seq uint32) bool { return s.claimed != 0 && Diff(seq, s.claimed) <= 0 }
 
 // Expire notes that a segment at seq waited in vain for what belongs before it.
 func (s *Stream) Expire(seq uint32) {

@@ -24,7 +24,7 @@ func root() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	c.SetVersionTemplate("{{.Version}}\n")
-	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), replayFile(), tellVersion())
+	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), showTop(), replayFile(), tellVersion())
 	return c
 }
 

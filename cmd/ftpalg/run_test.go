@@ -165,16 +165,6 @@ func TestSurroundings(t *testing.T) {
 			`^opening NFQUEUE 21001: taken by another program \(.*\)$`,
 		},
 		{
-			"no table", guarded + "firewall.table = 'ip filter'\n",
-			func(*testing.T) {},
-			"^there is no nft table ip filter",
-		},
-		{
-			"no chain", guarded,
-			func(t *testing.T) { load(t, "flush ruleset\ntable inet filter {\n}\n") },
-			"^there is no chain input in nft table inet filter",
-		},
-		{
 			"no privilege", guarded,
 			func(t *testing.T) {
 				// Root without CAP_NET_ADMIN, for what this thread starts.
@@ -202,9 +192,9 @@ func TestSurroundings(t *testing.T) {
 }
 
 // The log names what is configured but not there yet.
-func TestMetricsAreAnnounced(t *testing.T) {
+func TestWhatIsNotThereIsAnnounced(t *testing.T) {
 	namespace(t)
-	p := start(t, guarded+"metrics.listen = '127.0.0.1:9921'\nlog.level = 'warn'\nlog.format = 'text'\n")
+	p := start(t, guarded+"cluster.listen = '127.0.0.1:9921'\nlog.level = 'warn'\nlog.format = 'text'\n")
 	eventually(t, "the warning", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -213,8 +203,20 @@ func TestMetricsAreAnnounced(t *testing.T) {
 	if err := p.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "metrics.listen") {
+	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "cluster.listen") {
 		t.Errorf("exit %d, %q", code, said)
+	}
+}
+
+// An address that cannot be listened on ends the start, before anything is changed.
+func TestMetricsOnABadAddress(t *testing.T) {
+	namespace(t)
+	p := start(t, guarded+"metrics.listen = '192.0.2.1:9921'\n")
+	if code, said := p.exit(); code != 1 || said != "ftpalg: metrics.listen: listen tcp 192.0.2.1:9921: bind: cannot assign requested address" {
+		t.Errorf("exit %d, %q", code, said)
+	}
+	if now := ruleset(t); now != operators {
+		t.Errorf("the ruleset was touched:\n%s", now)
 	}
 }
 
@@ -250,5 +252,31 @@ func TestNotify(t *testing.T) {
 	p.stop(unix.SIGTERM)
 	if got := next(); got != "STOPPING=1" {
 		t.Errorf("systemd was told %q", got)
+	}
+}
+
+// The operator's firewall may come after the daemon, or be without its chains for a while.
+func TestStartedBeforeTheFirewall(t *testing.T) {
+	namespace(t)
+	for _, before := range []string{"flush ruleset\n", "flush ruleset\ntable inet filter {\n}\n"} {
+		load(t, before)
+		p := start(t, guarded)
+		p.await("msg", "no data connection is admitted before the accept line has its place")
+		p.await("msg", "ready")
+		if text := ruleset(t); strings.Contains(text, "ct label 126 meta mark & 0x01000000 == 0x01000000 accept") {
+			t.Errorf("who made the chain?\n%s", text)
+		}
+		load(t, operators)
+		eventually(t, "the accept line", func() bool {
+			return strings.Contains(ruleset(t), "policy drop;\n\t\tct label 126 meta mark & 0x01000000 == 0x01000000 accept")
+		})
+		p.await("msg", "accept line put back")
+		if p.find("level", "ERROR") != nil {
+			t.Errorf("told as an error: %v", p.find("level", "ERROR"))
+		}
+		p.stop(unix.SIGTERM)
+		if got := ruleset(t); got != operators {
+			t.Errorf("the ruleset after ftpalg has ended:\n%s", got)
+		}
 	}
 }

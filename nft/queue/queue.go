@@ -78,6 +78,7 @@ const maxBatch = 64
 // everything else by one goroutine at a time.
 type Queue struct {
 	number uint16
+	guard  uint16
 	bound  []bound // one for each number
 	sock   *socket
 	rest   time.Duration // how long a read may wait
@@ -97,7 +98,7 @@ type Queue struct {
 // ErrUnsupported where the kernel has no such queues, and unix.EPERM for want of
 // CAP_NET_ADMIN.
 func Open(c Config) (*Queue, error) {
-	q := &Queue{number: c.Number, rest: idle}
+	q := &Queue{number: c.Number, guard: c.Guard, rest: idle}
 	var err error
 	if q.sock, err = openSocket(); err != nil {
 		return nil, packetQueue.explain(c.Number, err)
@@ -146,6 +147,9 @@ func (q *Queue) bind(c Config, number uint16, failOpen bool) error {
 
 // Number returns the number of the queue.
 func (q *Queue) Number() uint16 { return q.number }
+
+// Guard returns Config.Guard.
+func (q *Queue) Guard() uint16 { return q.guard }
 
 // Counters returns a snapshot.
 func (q *Queue) Counters() Counters {

@@ -20,6 +20,7 @@ import (
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/metrics"
 	"github.com/ftpalg/ftpalg/conntrack"
 	"github.com/ftpalg/ftpalg/nft"
 	"github.com/ftpalg/ftpalg/nft/queue"
@@ -35,18 +36,21 @@ type daemon struct {
 	log    *slog.Logger
 	events *events
 
-	queues  []*queue.Queue
-	anchor  *nft.Anchor // nil: the operator's ruleset is not to be touched
-	table   *nft.Table
-	packets *queue.Log      // copies of packets that the table tells of; nil: none come
-	flows   *conntrack.Conn // nil: the kernel has none
-	workers []*worker
+	queues   []*queue.Queue
+	anchor   *nft.Anchor // nil: the operator's ruleset is not to be touched
+	unplaced trouble     // why the accept line is not in place; empty: it is
+	table    *nft.Table
+	packets  *queue.Log      // copies of packets that the table tells of; nil: none come
+	flows    *conntrack.Conn // nil: the kernel has none
+	workers  []*worker
 
 	translates bool // control connections that are translated are served, and guarded
 
 	resumable *resumable
 
 	listener net.Listener // of the control socket; nil: off
+	scraped  net.Listener // of the metrics; nil: off
+	counts   counts
 	started  time.Time
 
 	undo []func() error // in the order of the doing
@@ -71,6 +75,12 @@ func (d *daemon) start() error {
 		return err
 	}
 	d.later(unlock)
+	if d.config.Metrics != "" {
+		if d.scraped, err = metrics.Listen(d.config.Metrics); err != nil {
+			return err
+		}
+		d.later(func() error { d.scraped.Close(); return nil })
+	}
 	caps, err := nft.Probe()
 	if err != nil {
 		return err
@@ -160,10 +170,9 @@ func drain(q *queue.Queue, drop bool) error {
 
 func (d *daemon) makeWorkers() error {
 	c := alg.WorkerConfig{
-		Policy:   d.config.Policy,
-		Pinholes: d.table,
-		Sink:     d.events.sink,
-		Limits:   alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
+		Policy: d.config.Policy,
+		Sink:   d.events.sink,
+		Limits: alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
 	}
 	flows, err := conntrack.Open(d.config.Table.Tag.Label + 1)
 	if err != nil {
@@ -187,10 +196,10 @@ func (d *daemon) makeWorkers() error {
 	}
 	c.Workers = len(d.queues)
 	for i, q := range d.queues {
-		c.Index = i
-		d.workers = append(d.workers, &worker{
-			queue: q, alg: alg.NewWorker(c), injector: injector, sink: c.Sink, asked: make(chan func(), maxAsked),
-		})
+		w := &worker{queue: q, injector: injector, sink: c.Sink, asked: make(chan func(), maxAsked)}
+		c.Index, c.Pinholes = i, timed{d.table, &w.served.Commits}
+		w.alg = alg.NewWorker(c)
+		d.workers = append(d.workers, w)
 	}
 	return nil
 }
@@ -226,6 +235,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	if d.listener != nil {
 		tasks.Go(func() error { return api.Serve(told, d.listener, d.answers(ctx)) })
+	}
+	if d.scraped != nil {
+		tasks.Go(func() error { return metrics.Serve(ctx, d.scraped, d.answers(ctx)) })
 	}
 	tasks.Go(func() error { return d.keepRuleset(ctx) })
 	tasks.Go(func() error { return d.keepGuard(ctx) })

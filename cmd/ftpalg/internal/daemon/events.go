@@ -114,6 +114,13 @@ func (e *events) take(empty *gathered) (waiting *gathered, lost uint64, ended bo
 	return waiting, e.lost, e.ended
 }
 
+// leftOut returns how many events there was no room for.
+func (e *events) leftOut() uint64 {
+	e.gathering.Lock()
+	defer e.gathering.Unlock()
+	return e.lost
+}
+
 // close comes after the last event of the workers. What is told later is lost.
 func (e *events) close() {
 	e.gathering.Lock()

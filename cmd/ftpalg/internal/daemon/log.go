@@ -14,12 +14,18 @@ import (
 )
 
 // NewLogger returns the logger that the configuration asks for. It writes to f, and
-// "auto" looks there whether a person reads it.
+// "auto" looks there who reads it: a person, systemd's journal, which then gets the records by
+// its own socket, or a program.
 func NewLogger(f *os.File, c config.Log) *slog.Logger {
 	out := &output{to: f}
 	options := &slog.HandlerOptions{Level: c.Level}
 	if c.Format == "text" || c.Format == "auto" && terminal(f) {
 		return slog.New(prompt{slog.NewTextHandler(out, options), out})
+	}
+	if c.Format == "auto" && journaled(f) {
+		if j, err := newJournal(c.Level); err == nil {
+			return slog.New(j)
+		}
 	}
 	return slog.New(prompt{slog.NewJSONHandler(out, options), out})
 }

@@ -2,8 +2,11 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/nft"
 )
@@ -20,6 +23,9 @@ func (d *daemon) openAnchor() error {
 	switch {
 	case c.Insert:
 		d.anchor = anchor
+		if errors.Is(err, unix.ENOENT) { // the operator's ruleset may be loaded after this
+			return nil
+		}
 		return err
 	case err != nil:
 		d.log.Warn("whether the firewall accepts data connections is not known", "line", d.line(), "error", err)
@@ -37,17 +43,21 @@ func (d *daemon) openAnchor() error {
 // line is what the operator's chains have to have.
 func (d *daemon) line() string { return d.config.Table.Tag.String() + " accept" }
 
-// ensureAnchor puts the line in place.
+// ensureAnchor puts the line in place. Where the chains are not there yet, keepRuleset does
+// so as soon as they are: until then the firewall has no line that admits anything.
 func (d *daemon) ensureAnchor() error {
 	if d.anchor == nil {
 		return nil
 	}
-	inserted, err := d.anchor.Ensure()
-	if err != nil {
-		return err
-	}
 	d.later(d.anchor.Remove)
-	if inserted {
+	inserted, err := d.anchor.Ensure()
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		d.unplaced.news(err)
+		d.log.Warn("no data connection is admitted before the accept line has its place", "line", d.line(), "error", err)
+	case err != nil:
+		return err
+	case inserted:
 		d.log.Info("accept line inserted", "table", d.config.Anchor.Table, "chains", d.config.Anchor.Chains, "line", d.line())
 	}
 	return nil
@@ -64,13 +74,14 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = changes.Close() }()
-	var table, chains, line trouble
+	var table, chains trouble
 	for {
 		restored, err := d.table.Restore()
 		switch {
 		case table.news(err):
 			d.log.Error("the state of our table is not known", "error", err)
 		case restored:
+			d.counts.tableRestored.Add(1)
 			d.log.Warn("another program removed our table: it is back")
 		}
 		moved, err := d.table.Follow()
@@ -83,14 +94,15 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 		if d.anchor != nil {
 			inserted, err := d.anchor.Ensure()
 			switch {
-			case line.news(err):
+			case d.unplaced.news(err):
 				d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
 			case inserted:
+				d.counts.lineRestored.Add(1)
 				d.log.Info("accept line put back", "line", d.line())
 			}
 		}
 		var atMost time.Duration
-		if table != "" || chains != "" || line != "" {
+		if table != "" || chains != "" || d.unplaced != "" {
 			atMost = lookAgain
 		}
 		if _, err := changes.Wait(ctx, atMost); ctx.Err() != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/metrics"
 	"github.com/ftpalg/ftpalg/nft/queue"
 )
 
@@ -24,6 +25,7 @@ type worker struct {
 	injector *queue.Injector // nil: the policy never injects
 	sink     alg.Sink
 
+	served   metrics.Served
 	asked    chan func() // questions, answered between packets
 	saved    []alg.Saved // of the end
 	guarded  bool        // of the end: there were connections that are translated
@@ -107,9 +109,20 @@ func (w *worker) answer(now time.Time, r alg.Result) error {
 	w.verdicts = w.verdicts[:0]
 	for _, v := range r.Verdicts {
 		w.verdicts = append(w.verdicts, queue.Verdict(v))
+		switch {
+		case v.Drop:
+			w.served.Dropped++
+		case v.Data != nil:
+			w.served.Changed++
+		default:
+			w.served.Accepted++
+		}
 	}
 	if err := w.queue.Verdicts(w.verdicts); err != nil {
 		return err
+	}
+	if n := len(w.verdicts); n > 0 {
+		w.served.Verdicts.Observe(time.Since(now), uint64(n))
 	}
 	for _, packet := range r.Inject {
 		if err := w.injector.Inject(packet); err != nil {

@@ -1,0 +1,42 @@
+package queue
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
+
+// Standing is what the kernel says of a queue that somebody listens on.
+type Standing struct {
+	Waiting     uint32 // packets without a verdict
+	Dropped     uint64 // dropped, or passed unread where it fails open, as the queue was full
+	UserDropped uint64 // the same, as the socket of the listener was full
+}
+
+// standings is where the kernel tells of the queues of the network namespace
+// (seq_show in nfnetlink_queue.c).
+const standings = "/proc/thread-self/net/netfilter/nfnetlink_queue"
+
+// Standings returns what the kernel says of the queues of the process's network namespace,
+// by number.
+func Standings() (map[uint16]Standing, error) {
+	text, err := os.ReadFile(standings)
+	if err != nil {
+		return nil, fmt.Errorf("reading how full the queues are: %w", err)
+	}
+	return parseStandings(text)
+}
+
+func parseStandings(text []byte) (map[uint16]Standing, error) {
+	all := make(map[uint16]Standing)
+	for line := range bytes.Lines(text) {
+		var number uint16
+		var s Standing
+		var port, mode, length uint32
+		if _, err := fmt.Sscan(string(line), &number, &port, &s.Waiting, &mode, &length, &s.Dropped, &s.UserDropped); err != nil {
+			return nil, fmt.Errorf("reading how full the queues are: %q: %w", line, err)
+		}
+		all[number] = s
+	}
+	return all, nil
+}

@@ -1,0 +1,42 @@
+package queue
+
+import (
+	"testing"
+	"time"
+)
+
+func TestStandings(t *testing.T) {
+	namespace(t, 1500)
+	open(t, Config{Number: 7, MaxLen: 2})
+	divert(t, 7)
+	from := sender(t, receiver(t, "127.0.0.1"))
+	for range 5 {
+		if _, err := from.Write([]byte("x")); err != nil {
+			t.Log(err) // the queue was full
+		}
+	}
+	var all map[uint16]Standing
+	for range 100 {
+		var err error
+		if all, err = Standings(); err != nil {
+			t.Fatal(err)
+		}
+		if all[7].Waiting+uint32(all[7].Dropped) >= 5 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if want := (Standing{Waiting: 2, Dropped: 3}); len(all) != 1 || all[7] != want {
+		t.Errorf("%+v, want queue 7 with %+v", all, want)
+	}
+}
+
+func TestStandingsOfAnotherForm(t *testing.T) {
+	t.Parallel()
+	if all, err := parseStandings([]byte("    7   4711     2 2 65531     3     1       12  1\n   65535 1 0 0 0 0 0 0 1\n")); err != nil || all[7] != (Standing{2, 3, 1}) || len(all) != 2 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := parseStandings([]byte("7 4711 two")); err == nil {
+		t.Error("no error")
+	}
+}
