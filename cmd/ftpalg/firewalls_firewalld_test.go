@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,11 +62,12 @@ func startsFirewalld(on func(*lab.Lab) *lab.Host) func(*testing.T, *lab.Lab) {
 
 func TestFirewalld(t *testing.T) {
 	t.Parallel()
-	for _, reload := range []string{"firewall-cmd --reload", "firewall-cmd --complete-reload"} {
-		t.Run(reload, func(t *testing.T) {
-			t.Parallel()
-			newFirewalled(t, theGateway, section(t, "firewalld", "A gateway"), reload, startsFirewalld(theGateway)).helps()
-		})
+	fw := newFirewalled(t, theGateway, section(t, "firewalld", "A gateway"), "firewall-cmd --reload", startsFirewalld(theGateway))
+	fw.helps()
+	fw.reload = "firewall-cmd --complete-reload"
+	fw.reloads(fw.families()[0])
+	if log := fw.daemon.Log(); strings.Contains(log, `"ERROR"`) {
+		t.Error("a reload in several steps is told as an error")
 	}
 }
 
