@@ -15,7 +15,7 @@ func TestInstall(t *testing.T) {
 	if err := l.Install(t.Context(), "firewalld"); err != nil {
 		t.Fatal(err)
 	}
-	out, err := l.Gateway.Command(t.Context(), "sh", "-c", `firewall-cmd --version && cat /etc/hosts && touch /etc/of-the-lab /usr/of-the-lab /var/of-the-lab`).CombinedOutput()
+	out, err := l.Gateway.Command(t.Context(), "sh", "-c", `command -v firewalld && cat /etc/hosts && touch /etc/of-the-lab /usr/of-the-lab /var/of-the-lab`).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
