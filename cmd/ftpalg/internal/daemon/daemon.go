@@ -154,6 +154,9 @@ func (d *daemon) openQueues() error {
 		if err != nil {
 			return err
 		}
+		if got, wanted := q.Room(); got < wanted && i == 0 {
+			d.log.Warn("a burst of packets has less room than it should: see sysctl net.core.rmem_max", "bytes", got, "wanted", wanted)
+		}
 		d.queues = append(d.queues, q)
 		d.later(func() error { return errors.Join(drain(q, !t.Bypass), q.Close()) })
 	}
