@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 )
 
 const troubleshooting = "../../deploy/doc/troubleshooting.md"
@@ -66,6 +67,21 @@ func TestDocumentsKnowTheEvents(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("no document names an event")
+	}
+}
+
+// The accept line that documents and snippets have is the one of the default configuration.
+func TestDocumentsHaveTheAcceptLine(t *testing.T) {
+	t.Parallel()
+	line := config.Default().Table.Tag.Line()
+	for _, file := range []string{"man/ftpalg.8.in", "packaging/openwrt/ftpalg.nft"} {
+		document, err := os.ReadFile("../../deploy/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains("\n"+string(document), "\n"+line) {
+			t.Errorf("%s has not the line %q", file, line)
+		}
 	}
 }
 
