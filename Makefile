@@ -16,11 +16,12 @@ ARCHES ?= amd64 arm64
 BUILD_PACKAGE = GO='$(GO)' NFPM=$(TOOLS)/nfpm-$(NFPM) LDFLAGS='$(LDFLAGS)' deploy/packaging/build.sh
 
 # Debian packages: what the lab runs, and what the tests want beside it, the last two for
-# the race detector. Those of BESIDE cannot be installed where vsftpd is: they are unpacked
-# to .cache/deb/PACKAGE, where deploy/lab finds them.
+# the race detector. Those of BESIDE cannot be installed where vsftpd is, or would begin to
+# guard the machine: they are unpacked to .cache/deb/PACKAGE, where deploy/lab finds them.
 LAB    := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
-TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark tmux systemd gcc libc6-dev
-BESIDE := proftpd-core pure-ftpd
+TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark tmux systemd iptables \
+          dbus-daemon python3-dbus python3-gi python3-firewall python3-nftables gcc libc6-dev
+BESIDE := proftpd-core pure-ftpd firewalld
 
 .PHONY: build demo test test-programs test-report lint fuzz docs package package-again test-package clean packages go
 
