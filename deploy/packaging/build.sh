@@ -69,9 +69,6 @@ find deploy/doc -name '*.md' | while read -r file; do
 	put 644 "$file" "$doc/${file#deploy/doc/}"
 done
 # Firewalls to begin with, and what shows the metrics.
-for file in deploy/lab/stateful.nft deploy/lab/masquerade.nft deploy/lab/forward.nft; do
-	put 644 "$file" "$doc/examples/nftables/$(basename "$file")"
-done
 for file in deploy/nftables/* deploy/grafana/*; do
 	[ ! -f "$file" ] || put 644 "$file" "$doc/examples/${file#deploy/}"
 done
