@@ -25,6 +25,7 @@ const (
 	Aborted
 	SessionEnded
 	Stopped
+	Reconfigured
 	Secured
 	BytesLost
 	NotBelieved
@@ -68,7 +69,7 @@ func (c Cause) String() string {
 		Other:     "other",
 		Completed: "completed", BrokenOff: "broken_off", RefusedByServer: "refused_by_server", TimedOut: "timeout",
 		Replaced: "replaced", LoginChanged: "login", Quit: "quit", Aborted: "abor", SessionEnded: "session_end",
-		Stopped: "stop", Secured: "encrypted", BytesLost: "not_read", NotBelieved: "not_believed", NotDialogue: "not_ftp",
+		Stopped: "stop", Reconfigured: "configuration", Secured: "encrypted", BytesLost: "not_read", NotBelieved: "not_believed", NotDialogue: "not_ftp",
 		BadHandshake: "handshake", NotTranslated: "translation",
 		Malformed: "malformed", ForeignAddress: "foreign_address", LowPort: "min_port", DeniedPort: "deny_ports",
 		OutsidePassivePorts: "passive_ports", ModeNotAllowed: "modes", NotLoggedIn: "require_login", AfterEPSVAll: "epsv_all",
@@ -100,14 +101,28 @@ func Causes(k Kind) []Cause {
 	return nil
 }
 
-// causeOf returns the cause of a reason. It is as quick as a map is, but for reasons that
+// Setting names what an operator can set to have it otherwise, as the configuration does.
+// It is empty where nothing would help.
+func (c Cause) Setting() string {
+	switch c {
+	case LowPort, DeniedPort, OutsidePassivePorts, ModeNotAllowed, NotLoggedIn, OtherWay, SeeSourcePort, SeeOpenOn:
+		return c.String()
+	case SeeBoth:
+		return SeeSourcePort.String() + ", " + SeeOpenOn.String()
+	case NotBelieved:
+		return OutsidePassivePorts.String()
+	}
+	return ""
+}
+
+// CauseOf returns the cause of an event's reason. It is as quick as a map is, but for reasons that
 // are put together.
-func causeOf(reason string) Cause {
+func CauseOf(reason string) Cause {
 	if c, ok := plainly[reason]; ok {
 		return c
 	}
 	if of, ok := strings.CutPrefix(reason, announcementOf); ok {
-		return causeOf(of)
+		return CauseOf(of)
 	}
 	for _, p := range partly {
 		if strings.HasPrefix(reason, p.text) || strings.HasSuffix(reason, p.text) {
@@ -162,6 +177,9 @@ var plainly = map[string]Cause{
 
 	"ftpalg stops": Stopped,
 	"ftpalg stops while it is not known whether a translated line arrived": Stopped,
+
+	"the configuration has changed":                    Reconfigured,
+	"the configuration has its ends be helped no more": Reconfigured,
 
 	"AUTH was accepted": Secured,
 	"encrypted":         Secured,

@@ -59,6 +59,12 @@ func (s *session) stand() {
 // Tally returns what was counted so far.
 func (w *Worker) Tally() Tally { return w.tally }
 
+// Greeted returns how many of the sessions that are followed have been greeted, and how many
+// pinholes are open. It is quick.
+func (w *Worker) Greeted() (sessions, open int64) {
+	return int64(w.tally.Started - w.tally.Ended), int64(w.opened.n)
+}
+
 // count counts an event.
 func (w *Worker) count(e *Event) {
 	t := &w.tally
@@ -74,16 +80,16 @@ func (w *Worker) count(e *Event) {
 	case PinholeUsed:
 		t.Used[e.Pinhole.Mode]++
 	case PinholeClosed:
-		t.Closed[causeOf(e.Reason)]++
+		t.Closed[CauseOf(e.Reason)]++
 		if !e.OpenedAt.IsZero() {
 			t.Open.Observe(e.Open, 1)
 		}
 	case PinholeRefused:
-		t.Refused[causeOf(e.Reason)]++
+		t.Refused[CauseOf(e.Reason)]++
 	case PinholeMissed:
-		t.Missed[causeOf(e.Reason)]++
+		t.Missed[CauseOf(e.Reason)]++
 	case Violation:
-		t.Violations[causeOf(e.Reason)]++
+		t.Violations[CauseOf(e.Reason)]++
 	case PassiveOff:
 		t.PassiveOff++
 	case NotFTP:

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/daemon"
@@ -21,10 +23,10 @@ func root() *cobra.Command {
 		Short:             "FTP through a firewall: pinholes for exactly the announced data connections",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetVersionTemplate("{{.Version}}\n")
-	c.AddCommand(run(), lookAround(), rules(), status(), sessions(), pinholes(), events(), replayFile(), tellVersion())
+	c.AddCommand(run(), lookAround(), rules(), status(), sessions(), pinholes(), events(), showTop(), replayFile(), tellVersion())
 	return c
 }
 
@@ -47,7 +49,16 @@ func configured(use, short string, do func(*cobra.Command, *config.Config) error
 
 func run() *cobra.Command {
 	return configured("run", "Run the gateway in the foreground", func(c *cobra.Command, conf *config.Config) error {
-		return daemon.Run(c.Context(), conf, daemon.NewLogger(os.Stderr, conf.Log))
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, unix.SIGHUP)
+		log, level := daemon.NewLogger(os.Stderr, conf.Log)
+		return daemon.Run(c.Context(), conf, log, daemon.Reload{Asked: hangup, Level: level, Read: func() (*config.Config, error) {
+			file, err := c.Flags().GetString("config")
+			if err != nil {
+				return nil, err
+			}
+			return config.Load(file)
+		}})
 	})
 }
 

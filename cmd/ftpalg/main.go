@@ -16,7 +16,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
-	signal.Ignore(unix.SIGHUP)   // there is nothing to reload, and it must not end the daemon
+	signal.Ignore(unix.SIGHUP)   // run has a use for it, and it must not end the daemon before
 	if err := root().ExecuteContext(ctx); err != nil {
 		code := 1
 		if e := (exit{}); errors.As(err, &e) {
