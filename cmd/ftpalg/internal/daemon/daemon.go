@@ -38,7 +38,7 @@ type daemon struct {
 
 	queues   []*queue.Queue
 	anchor   *nft.Anchor // nil: the operator's ruleset is not to be touched
-	unplaced trouble     // why the accept line is not in place; empty: it is
+	unplaced trouble     // why the accept line is not in place
 	table    *nft.Table
 	packets  *queue.Log      // copies of packets that the table tells of; nil: none come
 	flows    *conntrack.Conn // nil: the kernel has none
