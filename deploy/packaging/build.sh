@@ -64,13 +64,11 @@ put 644 "$notices" "$doc/THIRD-PARTY.gz"
 put 644 deploy/packaging/copyright "$doc/copyright"
 put 644 README.md "$doc/README.md"
 put 644 .github/CHANGELOG.md "$doc/CHANGELOG.md.gz"
-for file in deploy/performance.md deploy/doc/*.md; do
-	put 644 "$file" "$doc/$(basename "$file")"
+put 644 deploy/performance.md "$doc/performance.md"
+find deploy/doc -name '*.md' | while read -r file; do
+	put 644 "$file" "$doc/${file#deploy/doc/}"
 done
 # Firewalls to begin with, and what shows the metrics.
-for file in deploy/lab/stateful.nft deploy/lab/masquerade.nft deploy/lab/forward.nft; do
-	put 644 "$file" "$doc/examples/nftables/$(basename "$file")"
-done
 for file in deploy/nftables/* deploy/grafana/*; do
 	[ ! -f "$file" ] || put 644 "$file" "$doc/examples/${file#deploy/}"
 done

@@ -11,7 +11,7 @@ fail() {
 list >/package-test/before
 dpkg -i /package-test/1.deb >/package-test/dpkg.log 2>&1 || { cat /package-test/dpkg.log; fail "installing"; }
 ftpalg version | grep -q '^ftpalg ' || fail "ftpalg version"
-ftpalg check | grep -q 'configuration is valid' || fail "ftpalg check"
+ftpalg check 2>&1 | grep -q valid || fail "ftpalg check"
 ftplab --version | grep -q '^ftplab ' || fail "ftplab --version"
 for file in /etc/ftpalg/ftpalg.toml /usr/lib/systemd/system/ftpalg.service \
 	/usr/share/man/man8/ftpalg.8.gz /usr/share/man/man8/ftplab.8.gz /usr/share/man/man5/ftpalg.toml.5.gz \
