@@ -52,6 +52,8 @@ type daemon struct {
 	scraped  net.Listener // of the metrics; nil: off
 	counts   counts
 
+	standings *os.File // how full the queues are; nil: not known
+
 	reload   Reload
 	reloads  reloads
 	limits   *alg.Limits
@@ -93,6 +95,7 @@ func (d *daemon) start() error {
 			return err
 		}
 		d.later(func() error { d.scraped.Close(); return nil })
+		d.openStandings()
 	}
 	caps, err := nft.Probe()
 	if err != nil {
@@ -205,6 +208,7 @@ func (d *daemon) makeWorkers() error {
 		if err := d.openInjector(); err != nil {
 			return err
 		}
+		d.warnOfResets(d.config)
 	}
 	c.Workers = len(d.queues)
 	for i, q := range d.queues {
