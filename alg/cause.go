@@ -101,14 +101,28 @@ func Causes(k Kind) []Cause {
 	return nil
 }
 
-// causeOf returns the cause of a reason. It is as quick as a map is, but for reasons that
+// Setting names what an operator can set to have it otherwise, as the configuration does.
+// It is empty where nothing would help.
+func (c Cause) Setting() string {
+	switch c {
+	case LowPort, DeniedPort, OutsidePassivePorts, ModeNotAllowed, NotLoggedIn, OtherWay, SeeSourcePort, SeeOpenOn:
+		return c.String()
+	case SeeBoth:
+		return SeeSourcePort.String() + ", " + SeeOpenOn.String()
+	case NotBelieved:
+		return OutsidePassivePorts.String()
+	}
+	return ""
+}
+
+// CauseOf returns the cause of an event's reason. It is as quick as a map is, but for reasons that
 // are put together.
-func causeOf(reason string) Cause {
+func CauseOf(reason string) Cause {
 	if c, ok := plainly[reason]; ok {
 		return c
 	}
 	if of, ok := strings.CutPrefix(reason, announcementOf); ok {
-		return causeOf(of)
+		return CauseOf(of)
 	}
 	for _, p := range partly {
 		if strings.HasPrefix(reason, p.text) || strings.HasSuffix(reason, p.text) {

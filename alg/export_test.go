@@ -1,9 +1,6 @@
 package alg
 
-// CauseOf is causeOf, for tests.
-func CauseOf(reason string) Cause { return causeOf(reason) }
-
-// ReasonsWithACause returns the reasons, and parts of them, that causeOf knows.
+// ReasonsWithACause returns the reasons, and parts of them, that CauseOf knows.
 func ReasonsWithACause() (all []string) {
 	for reason := range plainly {
 		all = append(all, reason)

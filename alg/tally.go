@@ -80,16 +80,16 @@ func (w *Worker) count(e *Event) {
 	case PinholeUsed:
 		t.Used[e.Pinhole.Mode]++
 	case PinholeClosed:
-		t.Closed[causeOf(e.Reason)]++
+		t.Closed[CauseOf(e.Reason)]++
 		if !e.OpenedAt.IsZero() {
 			t.Open.Observe(e.Open, 1)
 		}
 	case PinholeRefused:
-		t.Refused[causeOf(e.Reason)]++
+		t.Refused[CauseOf(e.Reason)]++
 	case PinholeMissed:
-		t.Missed[causeOf(e.Reason)]++
+		t.Missed[CauseOf(e.Reason)]++
 	case Violation:
-		t.Violations[causeOf(e.Reason)]++
+		t.Violations[CauseOf(e.Reason)]++
 	case PassiveOff:
 		t.PassiveOff++
 	case NotFTP:

@@ -276,3 +276,20 @@ func TestCauses(t *testing.T) {
 		}
 	}
 }
+
+// A setting that is named for a cause is one of the configuration's.
+func TestSettingsOfCauses(t *testing.T) {
+	for reason, want := range map[string]string{
+		"a port below the lowest allowed": "min_port", "a denied port": "deny_ports", "nobody is logged in": "require_login",
+		"active mode is not allowed": "modes", "a port outside the server's passive_ports": "passive_ports",
+		"came from port 33333, not 20: see source_port": "source_port", "see open_on": "open_on",
+		"both: see source_port and open_on":                                           "source_port, open_on",
+		"passive replies are not believed any more: STAT":                             "passive_ports",
+		"a packet in the name of one end came by another way than that end's (paths)": "paths",
+		"a foreign address": "", "timeout": "", "no reason": "",
+	} {
+		if got := alg.CauseOf(reason).Setting(); got != want {
+			t.Errorf("%q: %q, want %q", reason, got, want)
+		}
+	}
+}

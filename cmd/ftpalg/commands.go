@@ -23,10 +23,10 @@ func root() *cobra.Command {
 		Short:             "FTP through a firewall: pinholes for exactly the announced data connections",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetVersionTemplate("{{.Version}}\n")
-	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), replayFile(), tellVersion())
+	c.AddCommand(run(), lookAround(), rules(), status(), sessions(), pinholes(), events(), showTop(), replayFile(), tellVersion())
 	return c
 }
 
@@ -61,35 +61,6 @@ func run() *cobra.Command {
 		}})
 	})
 }
-
-func check() *cobra.Command {
-	return configured("check", "Validate the configuration, and say what a translation of addresses means for it", func(c *cobra.Command, conf *config.Config) error {
-		for _, w := range conf.Warnings {
-			c.PrintErrln(w)
-		}
-		if _, err := fmt.Fprintln(c.OutOrStdout(), "configuration is valid"); err != nil {
-			return err
-		}
-		tables, err := nft.Translating()
-		if err != nil {
-			c.PrintErrf("ftpalg: whether the gateway translates addresses is not known: %v\n", err)
-			return nil
-		}
-		for _, t := range tables {
-			if _, err := fmt.Fprintf(c.OutOrStdout(), translating, t, conf.Table.Ports, strings.Join(conf.Table.Hooks, ", ")); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// translating says what will happen to control connections that a table translates.
-const translating = `table %s translates addresses. Where it does so with connections to the control ports %v that
-pass the hook "forward" (configured: %s), announcements are rewritten and data connections translated as the
-control connection is. What is encrypted (AUTH) is not: there the server has to announce its outside
-address itself, and ftps_ports name what may be forwarded to it.
-`
 
 func rules() *cobra.Command {
 	return configured("rules", "Print, in nft syntax, what run would install", func(c *cobra.Command, conf *config.Config) error {

@@ -18,8 +18,14 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	signal.Ignore(unix.SIGHUP)   // run has a use for it, and it must not end the daemon before
 	if err := root().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, message(err))
-		os.Exit(1)
+		code := 1
+		if e := (exit{}); errors.As(err, &e) {
+			code, err = e.code, e.error
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, message(err))
+		}
+		os.Exit(code)
 	}
 }
 

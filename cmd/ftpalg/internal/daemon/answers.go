@@ -20,14 +20,44 @@ func (d *daemon) answers(ctx context.Context) *answers { return &answers{ctx, d}
 // Status implements api.Source.
 func (a *answers) Status() api.Status {
 	s := api.Status{Version: version.String(), StartedAt: a.d.started, Queues: []api.Queue{}}
+	standings := a.d.standing() // without them the queues seem empty
 	for _, w := range a.d.workers {
-		if stats, ok := ask(a.ctx, w, (*alg.Worker).Stats); ok {
-			s.Queues = append(s.Queues, api.Queue{Number: w.queue.Number(), Worker: stats})
-			s.Sessions += stats.Sessions
-			s.Pinholes += stats.Open
+		n, ok := ask(a.ctx, w, count)
+		if !ok {
+			continue
 		}
+		q := api.Queue{Number: w.queue.Number(), Worker: n.stats}
+		numbers := []uint16{w.queue.Number()}
+		if guard := w.queue.Guard(); guard != 0 {
+			numbers = append(numbers, guard)
+		}
+		for _, number := range numbers {
+			q.Waiting += standings[number].Waiting
+			q.Dropped += standings[number].Dropped + standings[number].UserDropped
+		}
+		s.Queues = append(s.Queues, q)
+		s.Sessions += n.stats.Sessions
+		s.Pinholes += n.stats.Open
+		s.Transfers += sum(n.tally.Used[:])
+		s.Refused += sum(n.tally.Refused[:])
+		s.Missed += sum(n.tally.Missed[:])
 	}
 	return s
+}
+
+// counted is what a worker has counted.
+type counted struct {
+	stats alg.Stats
+	tally alg.Tally
+}
+
+func count(w *alg.Worker) counted { return counted{w.Stats(), w.Tally()} }
+
+func sum(counts []uint64) (n uint64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
 }
 
 // Snapshot implements api.Source. The slices are not nil, so that they are lists in JSON.

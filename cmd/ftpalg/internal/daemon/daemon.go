@@ -38,7 +38,7 @@ type daemon struct {
 
 	queues   []*queue.Queue
 	anchor   *nft.Anchor // nil: the operator's ruleset is not to be touched
-	unplaced trouble     // why the accept line is not in place; empty: it is
+	unplaced trouble     // why the accept line is not in place
 	table    *nft.Table
 	packets  *queue.Log      // copies of packets that the table tells of; nil: none come
 	flows    *conntrack.Conn // nil: the kernel has none
@@ -95,7 +95,6 @@ func (d *daemon) start() error {
 			return err
 		}
 		d.later(func() error { d.scraped.Close(); return nil })
-		d.openStandings()
 	}
 	caps, err := nft.Probe()
 	if err != nil {
@@ -105,6 +104,7 @@ func (d *daemon) start() error {
 	if err := d.openQueues(); err != nil {
 		return err
 	}
+	d.openStandings() // the kernel may have begun to tell just now
 	if err := d.openAnchor(); err != nil {
 		return err
 	}
@@ -156,6 +156,9 @@ func (d *daemon) openQueues() error {
 		q, err := queue.Open(c)
 		if err != nil {
 			return err
+		}
+		if got, wanted := q.Room(); got < wanted && i == 0 {
+			d.log.Warn("a burst of packets has less room than it should: see sysctl net.core.rmem_max", "bytes", got, "wanted", wanted)
 		}
 		d.queues = append(d.queues, q)
 		d.later(func() error { return errors.Join(drain(q, !t.Bypass), q.Close()) })

@@ -43,9 +43,7 @@ func (a *answers) Numbers(ctx context.Context) (metrics.Numbers, error) {
 		LineRestored:  a.d.counts.lineRestored.Load(),
 		Reloads:       a.d.reloads.get(),
 	}
-	if a.d.standings != nil {
-		n.Standings, _ = queue.Standings(a.d.standings) // without them there are no metrics of theirs
-	}
+	n.Standings = a.d.standing() // without them there are no metrics of theirs
 	for _, w := range a.d.workers {
 		counted, ok := ask(ctx, w, w.numbers)
 		if !ok {
@@ -60,8 +58,16 @@ func (a *answers) Numbers(ctx context.Context) (metrics.Numbers, error) {
 // unit, as the daemon's own user may not.
 const standingsName = "queues"
 
-// openStandings opens what tells how full the queues are. There is no service without it,
-// but metrics.
+// standing returns what the kernel says of the queues; nil: it is not known.
+func (d *daemon) standing() map[uint16]queue.Standing {
+	if d.standings == nil {
+		return nil
+	}
+	all, _ := queue.Standings(d.standings)
+	return all
+}
+
+// openStandings opens what tells how full the queues are.
 func (d *daemon) openStandings() {
 	for _, f := range activation.Files(true) {
 		if f.Name() == standingsName && d.standings == nil {
@@ -73,7 +79,7 @@ func (d *daemon) openStandings() {
 	if d.standings == nil {
 		var err error
 		if d.standings, err = os.Open(queue.StandingsFile); err != nil {
-			d.log.Warn("there will be no metrics of how full the queues are", "error", err)
+			d.log.Warn("how full the queues are will not be known", "error", err)
 			d.standings = nil
 			return
 		}

@@ -53,7 +53,7 @@ func (d *daemon) ensureAnchor() error {
 	inserted, err := d.anchor.Ensure()
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		d.unplaced.news(err)
+		d.unplaced = trouble{since: time.Now(), told: err.Error()}
 		d.log.Warn("no data connection is admitted before the accept line has its place", "line", d.line(), "error", err)
 	case err != nil:
 		return err
@@ -78,7 +78,7 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 	for {
 		restored, err := d.table.Restore()
 		switch {
-		case table.news(err):
+		case table.news(err, time.Now()):
 			d.log.Error("the state of our table is not known", "error", err)
 		case restored:
 			d.counts.tableRestored.Add(1)
@@ -86,7 +86,7 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 		}
 		moved, err := d.table.Follow()
 		switch {
-		case chains.news(err):
+		case chains.news(err, time.Now()):
 			d.log.Error("our chains could not be moved to where the operator's have come to stand", "error", err)
 		case moved:
 			d.log.Info("our chains were moved: the operator's have come to stand elsewhere")
@@ -94,7 +94,7 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 		if d.anchor != nil {
 			inserted, err := d.anchor.Ensure()
 			switch {
-			case d.unplaced.news(err):
+			case d.unplaced.news(err, time.Now()):
 				d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
 			case inserted:
 				d.counts.lineRestored.Add(1)
@@ -102,7 +102,7 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 			}
 		}
 		var atMost time.Duration
-		if table != "" || chains != "" || d.unplaced != "" {
+		if table.stands() || chains.stands() || d.unplaced.stands() {
 			atMost = lookAgain
 		}
 		if _, err := changes.Wait(ctx, atMost); ctx.Err() != nil {
@@ -113,15 +113,28 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 	}
 }
 
-// trouble is what was told of last.
-type trouble string
+// trouble is what could not be mended: since when, and what was told of last.
+type trouble struct {
+	since time.Time
+	told  string
+}
 
-// news reports whether an error is one that was not told yet.
-func (t *trouble) news(err error) bool {
-	was := *t
-	*t = ""
-	if err != nil {
-		*t = trouble(err.Error())
+// stands reports whether the last error was not nil.
+func (t *trouble) stands() bool { return !t.since.IsZero() }
+
+// news reports whether an error has to be told: one that has stood for a while, as a program
+// that makes its rules anew (firewalld) may be in the midst of it, and was not told yet.
+func (t *trouble) news(err error, now time.Time) bool {
+	if err == nil {
+		*t = trouble{}
+		return false
 	}
-	return err != nil && *t != was
+	if !t.stands() {
+		t.since = now
+	}
+	if now.Sub(t.since) < lookAgain || t.told == err.Error() {
+		return false
+	}
+	t.told = err.Error()
+	return true
 }
