@@ -15,8 +15,9 @@ LDFLAGS  := -s -w $(if $(VERSION),-X github.com/ftpalg/ftpalg/cmd/internal/versi
 # guard the machine: they are unpacked to .cache/deb/PACKAGE, where deploy/lab finds them.
 LAB    := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
 TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark tmux systemd iptables \
-          dbus-daemon python3-dbus python3-gi python3-firewall python3-nftables gcc libc6-dev
-BESIDE := proftpd-core pure-ftpd firewalld
+          dbus-daemon python3-dbus python3-gi python3-firewall python3-nftables \
+          shorewall-core bc perl gcc libc6-dev
+BESIDE := proftpd-core pure-ftpd firewalld ufw shorewall shorewall6
 
 .PHONY: build demo test test-programs test-report lint fuzz clean packages go
 
