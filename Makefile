@@ -3,12 +3,17 @@
 
 GO       ?= go
 GOLANGCI := v2.15.0
+NFPM     := v2.48.0
 FUZZTIME ?= 1m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 TOOLS    := $(CURDIR)/.cache/bin
 
 # Without git, the programs say what the go command knows of their version.
 LDFLAGS  := -s -w $(if $(VERSION),-X github.com/ftpalg/ftpalg/cmd/internal/version.version=$(VERSION))
+
+# What `make package` builds for, and how.
+ARCHES ?= amd64 arm64
+BUILD_PACKAGE = GO='$(GO)' NFPM=$(TOOLS)/nfpm-$(NFPM) LDFLAGS='$(LDFLAGS)' deploy/packaging/build.sh
 
 # Debian packages: what the lab runs, and what the tests want beside it, the last two for
 # the race detector. Those of BESIDE cannot be installed where vsftpd is, or would begin to
@@ -19,7 +24,7 @@ TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark tmux systemd iptable
           shorewall-core bc perl gcc libc6-dev
 BESIDE := proftpd-core pure-ftpd firewalld ufw shorewall shorewall6
 
-.PHONY: build demo test test-programs test-report lint fuzz clean packages go
+.PHONY: build demo test test-programs test-report lint fuzz docs package package-again test-package clean packages go
 
 build: go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/ftpalg ./cmd/ftplab
@@ -62,6 +67,40 @@ fuzz: go
 			echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p; \
 		done; \
 	done
+
+# .deb, .rpm, .apk and a tarball for each of ARCHES, in bin/package.
+package: go $(TOOLS)/nfpm-$(NFPM)
+	rm -rf bin/package
+	@set -e; for a in $(ARCHES); do $(BUILD_PACKAGE) $$a '$(VERSION)' bin/package; done
+
+# Two builds of a commit give the same bytes: the second is made elsewhere, without git.
+package-again: package
+	@set -e; again=$$(mktemp -d); trap 'rm -rf $$again' EXIT; \
+	git diff --quiet HEAD || { echo 'make: what is not committed cannot be built again' >&2; exit 1; }; \
+	mkdir $$again/tree; git archive HEAD | tar -x -C $$again/tree; \
+	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
+	for a in $(ARCHES); do (cd $$again/tree && $(BUILD_PACKAGE) $$a '$(VERSION)' $$again/package >/dev/null); done; \
+	(cd bin/package && sha256sum *) >$$again/sums; cd $$again/package && sha256sum -c $$again/sums
+
+# The .deb on a fresh Debian: installed, started, upgraded, removed, in namespaces.
+test-package: PACKAGES := debootstrap systemd-container
+test-package: ARCHES = $(shell dpkg --print-architecture)
+test-package: packages .cache/debian/bookworm package
+	deploy/packaging/test.sh bin/package/*_$(ARCHES).deb .cache/debian/bookworm
+
+.cache/debian/bookworm:
+	rm -rf $@.new; mkdir -p $(@D)
+	debootstrap --variant=minbase --include=systemd-sysv,dbus,nftables $(@F) $@.new
+	mv $@.new $@
+
+$(TOOLS)/nfpm-$(NFPM):
+	GOBIN=$(TOOLS) $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM)
+	mv $(TOOLS)/nfpm $@
+
+# The documents that are made from the code. Their tests fail when they are stale.
+docs: go
+	$(GO) test ./cmd/ftpalg/internal/config -run TestReferenceIsCurrent -update
+	$(GO) test ./cmd/ftpalg ./cmd/ftplab -run TestManualIsCurrent -update
 
 clean:
 	rm -rf bin .cache

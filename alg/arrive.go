@@ -23,12 +23,16 @@ func (w *Worker) packet(p *Packet) {
 		return
 	}
 	flow, d, ok := w.orient(&seg)
-	if !ok || !w.Policy.Helps(flow.Client.Addr(), flow.Server.Addr()) {
+	if !ok {
 		w.accept(p.ID, nil)
 		return
 	}
 	s := w.sessions[keyOf(flow)]
 	if s == nil {
+		if !w.helps(flow) {
+			w.accept(p.ID, nil)
+			return
+		}
 		s = w.known(flow, d, &seg, p)
 	}
 	if s != nil && p.Translated && s.nat == nil && w.Translations != nil && !s.condemned {
@@ -65,6 +69,8 @@ func (w *Worker) packet(p *Packet) {
 		s.segment(d, &seg, p.ID)
 	}
 }
+
+func (w *Worker) helps(f Flow) bool { return w.Policy.Helps(f.Client.Addr(), f.Server.Addr()) }
 
 // unread gives a packet that cannot be read its verdict. It passes, since no receiver
 // reads it either, but for one that a receiver might, and where nothing may pass unread.
@@ -104,7 +110,10 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		s = nil
 	}
 	if s == nil {
-		if s = w.newSession(flow, pathOf(p)); s == nil {
+		if w.helps(flow) { // if not, the session that it replaces was from before a Revise
+			s = w.newSession(flow, pathOf(p))
+		}
+		if s == nil {
 			w.accept(p.ID, nil)
 			return
 		}

@@ -25,6 +25,7 @@ const (
 	Aborted
 	SessionEnded
 	Stopped
+	Reconfigured
 	Secured
 	BytesLost
 	NotBelieved
@@ -68,7 +69,7 @@ func (c Cause) String() string {
 		Other:     "other",
 		Completed: "completed", BrokenOff: "broken_off", RefusedByServer: "refused_by_server", TimedOut: "timeout",
 		Replaced: "replaced", LoginChanged: "login", Quit: "quit", Aborted: "abor", SessionEnded: "session_end",
-		Stopped: "stop", Secured: "encrypted", BytesLost: "not_read", NotBelieved: "not_believed", NotDialogue: "not_ftp",
+		Stopped: "stop", Reconfigured: "configuration", Secured: "encrypted", BytesLost: "not_read", NotBelieved: "not_believed", NotDialogue: "not_ftp",
 		BadHandshake: "handshake", NotTranslated: "translation",
 		Malformed: "malformed", ForeignAddress: "foreign_address", LowPort: "min_port", DeniedPort: "deny_ports",
 		OutsidePassivePorts: "passive_ports", ModeNotAllowed: "modes", NotLoggedIn: "require_login", AfterEPSVAll: "epsv_all",
@@ -176,6 +177,9 @@ var plainly = map[string]Cause{
 
 	"ftpalg stops": Stopped,
 	"ftpalg stops while it is not known whether a translated line arrived": Stopped,
+
+	"the configuration has changed":                    Reconfigured,
+	"the configuration has its ends be helped no more": Reconfigured,
 
 	"AUTH was accepted": Secured,
 	"encrypted":         Secured,

@@ -87,8 +87,9 @@ func (s *session) openPinhole() {
 		s.w.standFor(a.pinhole)
 	}
 	a.stage, a.openedAt, a.stopped, a.inForce, a.looked = open, s.w.now, false, false, false
+	a.timeout = s.w.Policy.Timeout
 	s.w.opened.set(&a.until, s.w.clock())
-	s.change(Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: s.w.Policy.Timeout})
+	s.change(Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: a.timeout})
 	s.chat(s.pinholeEvent(PinholeOpen, ""))
 }
 
@@ -159,7 +160,7 @@ func (s *session) askUse(now time.Time) (news bool, err error) {
 		return false, nil
 	}
 	unused, err := s.w.Pinholes.Unused(a.pinhole)
-	if err != nil || unused || now.Sub(a.openedAt) >= s.w.Policy.Timeout {
+	if err != nil || unused || now.Sub(a.openedAt) >= a.timeout {
 		return false, err // one that is gone after its time was not used for all that is known
 	}
 	a.stop(now)

@@ -72,6 +72,7 @@ type announced struct {
 	looked   bool // a preliminary reply had us look whether it was used
 	nearly   bool // a near miss was told
 	openedAt time.Time
+	timeout  time.Duration // how long the packet filter admits it, from then on
 	lasted   time.Duration // how long it admitted, once it has stopped
 	stopped  bool
 	known    bool // there was an announcement

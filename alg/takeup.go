@@ -161,7 +161,7 @@ func (w *Worker) resume(v Saved) *session {
 		return nil
 	}
 	terms := s.terms()
-	s.talk.Revise(&terms)
+	s.talk.Revise(&terms, nil)
 	if !s.rescan() {
 		s.forget("not followed any more")
 		return nil

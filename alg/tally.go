@@ -59,6 +59,12 @@ func (s *session) stand() {
 // Tally returns what was counted so far.
 func (w *Worker) Tally() Tally { return w.tally }
 
+// Greeted returns how many of the sessions that are followed have been greeted, and how many
+// pinholes are open. It is quick.
+func (w *Worker) Greeted() (sessions, open int64) {
+	return int64(w.tally.Started - w.tally.Ended), int64(w.opened.n)
+}
+
 // count counts an event.
 func (w *Worker) count(e *Event) {
 	t := &w.tally

@@ -116,12 +116,15 @@ func NewWorker(c WorkerConfig) *Worker {
 		idle:         timers{delay: normally},
 		ending:       timers{delay: ending},
 		calm:         timers{delay: quiet},
-		// The kernel's own time-out is exact, but cannot be told from a use: some ticks
-		// earlier the pinhole is taken away while it can still be asked about.
-		opened:   timers{delay: max(c.Policy.Timeout-3*tick, tick)},
-		admitted: timers{delay: admittedAnew},
+		opened:       timers{delay: openFor(&c.Policy)},
+		admitted:     timers{delay: admittedAnew},
 	}
 }
+
+// openFor returns how long an unused pinhole stays. The kernel's own time-out is exact, but
+// cannot be told from a use: some ticks earlier the pinhole is taken away while it can still
+// be asked about.
+func openFor(p *Policy) time.Duration { return max(p.Timeout-3*tick, tick) }
 
 // Sessions returns how many control connections are followed.
 func (w *Worker) Sessions() int { return len(w.sessions) }

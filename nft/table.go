@@ -235,18 +235,22 @@ func (t *Table) addSets(table *nftables.Table, sets []set) error {
 		return err
 	}
 	for _, s := range sets {
-		add := &nftables.Set{
-			Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: len(s.key) > 1,
-			Dynamic: true, HasTimeout: !s.untimed, Timeout: s.timeout, Size: s.size(t.cfg),
-		}
-		if s.data != nil {
-			add.IsMap, add.DataType = true, s.data.typ()
-		}
-		if err := t.conn.AddSet(add, nil); err != nil {
+		if err := t.addSet(table, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *Table) addSet(table *nftables.Table, s set) error {
+	add := &nftables.Set{
+		Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: len(s.key) > 1,
+		Dynamic: true, HasTimeout: !s.untimed, Timeout: s.timeout, Size: s.size(t.cfg),
+	}
+	if s.data != nil {
+		add.IsMap, add.DataType = true, s.data.typ()
+	}
+	return t.conn.AddSet(add, nil)
 }
 
 // owned reports whether another socket owns the table.

@@ -95,6 +95,14 @@ func start(t *testing.T, config string) *process {
 		t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command("ftpalg", "run", "--config", file), t: t, read: make(chan struct{})}
+	p.begin()
+	return p
+}
+
+// begin starts the program and reads its log. It is killed with the test.
+func (p *process) begin() {
+	t := p.t
+	t.Helper()
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +125,6 @@ func start(t *testing.T, config string) *process {
 		}
 	}()
 	t.Cleanup(func() { _ = p.Process.Kill() })
-	return p
 }
 
 // find returns the first record that has the value under the key.

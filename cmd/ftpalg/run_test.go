@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -220,15 +221,54 @@ func TestMetricsOnABadAddress(t *testing.T) {
 	}
 }
 
-// systemd is told when the daemon is ready and when it stops.
+// systemd is told when the daemon is ready, how many sessions it has, and when it stops.
 func TestNotify(t *testing.T) {
 	namespace(t)
+	next := manager(t)
+	p := start(t, guarded)
+	if got, want := next(), "READY=1\nSTATUS=0 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	server, err := net.Listen("tcp", "127.0.0.1:21")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	client, err := net.Dial("tcp", "127.0.0.1:21")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	answering, err := server.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := answering.Write([]byte("220 hello\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := next(), "STATUS=1 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	answering.Close()
+	if got, want := next(), "STATUS=0 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	p.stop(unix.SIGTERM)
+	if got := next(); got != "STOPPING=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+}
+
+// manager listens as systemd does, and returns what a daemon tells next that is started
+// after it.
+func manager(t *testing.T) (next func() string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = unix.Close(fd) }()
+	t.Cleanup(func() { _ = unix.Close(fd) })
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		t.Fatal(err)
 	}
@@ -237,21 +277,13 @@ func TestNotify(t *testing.T) {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 		t.Fatal(err)
 	}
-	next := func() string {
-		b := make([]byte, 100)
+	return func() string {
+		b := make([]byte, 200)
 		n, err := unix.Read(fd, b)
 		if err != nil {
 			return fmt.Sprint(os.NewSyscallError("read", err))
 		}
 		return string(b[:n])
-	}
-	p := start(t, guarded)
-	if got := next(); got != "READY=1" {
-		t.Errorf("systemd was told %q", got)
-	}
-	p.stop(unix.SIGTERM)
-	if got := next(); got != "STOPPING=1" {
-		t.Errorf("systemd was told %q", got)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // Standing is what the kernel says of a queue that somebody listens on.
 type Standing struct {
 	Waiting     uint32 // packets without a verdict
-	Dropped     uint64 // dropped, or passed unread where it fails open, as the queue was full
+	Dropped     uint64 // as the queue was full; what passes unread where it fails open is not counted
 	UserDropped uint64 // the same, as the socket of the listener was full
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/florianl/go-nfqueue/v2"
 	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // maxPacket is the longest packet that can cross a queue: NFQNL_MAX_COPY_RANGE in
@@ -150,6 +151,16 @@ func (q *Queue) Number() uint16 { return q.number }
 
 // Guard returns Config.Guard.
 func (q *Queue) Guard() uint16 { return q.guard }
+
+// Room returns how many bytes of packets the kernel keeps for Run to read, and how many are
+// wanted: there are fewer where net.core.rmem_max bounds them, as it does in a container.
+func (q *Queue) Room() (got, wanted int) {
+	got, err := unix.GetsockoptInt(q.sock.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		return 0, readBuffer
+	}
+	return got / 2, readBuffer // the kernel doubles it for what it needs itself (socket(7))
+}
 
 // Counters returns a snapshot.
 func (q *Queue) Counters() Counters {

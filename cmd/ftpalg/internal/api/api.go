@@ -38,7 +38,7 @@ type Queue struct {
 	Number  uint16    `json:"number"`
 	Worker  alg.Stats `json:"worker"`
 	Waiting uint32    `json:"waiting"` // packets without a verdict, as the kernel counts them
-	Dropped uint64    `json:"dropped"` // packets that it had no room for, or that passed unread then
+	Dropped uint64    `json:"dropped"` // packets that it had no room for; what passes unread then it does not count
 }
 
 // Session is one control connection.

@@ -5,13 +5,13 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	notify "github.com/coreos/go-systemd/v22/daemon"
@@ -51,6 +51,14 @@ type daemon struct {
 	listener net.Listener // of the control socket; nil: off
 	scraped  net.Listener // of the metrics; nil: off
 	counts   counts
+
+	reload   Reload
+	reloads  reloads
+	limits   *alg.Limits
+	injector *queue.Injector // nil: no connection is reset
+	changed  chan struct{}   // what systemd is to be told
+	shown    atomic.Value    // the last STATUS= that it was told
+	untold   atomic.Bool     // it could not be told something
 	started  time.Time
 
 	undo []func() error // in the order of the doing
@@ -58,8 +66,13 @@ type daemon struct {
 
 // Run serves until ctx ends. It returns nil then, with nothing left behind but what
 // the configuration wants to outlive the daemon. It runs once in a network namespace.
-func Run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	d := &daemon{config: c, log: log, events: newEvents(log), started: time.Now(), resumable: newResumable()}
+func Run(ctx context.Context, c *config.Config, log *slog.Logger, r Reload) error {
+	d := &daemon{
+		config: c, log: log, events: newEvents(log), started: time.Now(), resumable: newResumable(),
+		reload: r, changed: make(chan struct{}, 1),
+	}
+	d.reloads.Last = d.started
+	d.events.changed = d.changed
 	err := d.start()
 	if err == nil {
 		err = d.serve(ctx)
@@ -141,6 +154,9 @@ func (d *daemon) openQueues() error {
 		if err != nil {
 			return err
 		}
+		if got, wanted := q.Room(); got < wanted && i == 0 {
+			d.log.Warn("a burst of packets has less room than it should: see sysctl net.core.rmem_max", "bytes", got, "wanted", wanted)
+		}
 		d.queues = append(d.queues, q)
 		d.later(func() error { return errors.Join(drain(q, !t.Bypass), q.Close()) })
 	}
@@ -174,6 +190,7 @@ func (d *daemon) makeWorkers() error {
 		Sink:   d.events.sink,
 		Limits: alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
 	}
+	d.limits = c.Limits
 	flows, err := conntrack.Open(d.config.Table.Tag.Label + 1)
 	if err != nil {
 		d.log.Warn("the traffic of data connections will not be known, and no session outlives the daemon", "error", err)
@@ -187,16 +204,14 @@ func (d *daemon) makeWorkers() error {
 	}
 	d.takeUp()
 	c.Vouched, c.Saved = d.resumable.takeVouched, d.resumable.takeSaved
-	var injector *queue.Injector
-	if d.config.Policy.Reset || d.config.Policy.DenyTLS || d.translates {
-		if injector, err = queue.OpenInjector(); err != nil {
-			return fmt.Errorf("preparing to reset connections: %w", err)
+	if d.injects(d.config) {
+		if err := d.openInjector(); err != nil {
+			return err
 		}
-		d.later(injector.Close)
 	}
 	c.Workers = len(d.queues)
 	for i, q := range d.queues {
-		w := &worker{queue: q, injector: injector, sink: c.Sink, asked: make(chan func(), maxAsked)}
+		w := &worker{queue: q, injector: d.injector, sink: c.Sink, asked: make(chan func(), maxAsked)}
 		c.Index, c.Pinholes = i, timed{d.table, &w.served.Commits}
 		w.alg = alg.NewWorker(c)
 		d.workers = append(d.workers, w)
@@ -242,6 +257,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	tasks.Go(func() error { return d.keepRuleset(ctx) })
 	tasks.Go(func() error { return d.keepGuard(ctx) })
 	tasks.Go(func() error { return d.keepMemory(ctx) })
+	tasks.Go(func() error { return d.keepConfig(ctx) })
+	tasks.Go(func() error { return d.keepStatus(ctx) })
+	tasks.Go(func() error { return d.keepWatchdog(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		d.tell(notify.SdNotifyStopping)
@@ -249,8 +267,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		return nil
 	})
 	t := d.config.Table
-	d.tell(notify.SdNotifyReady)
 	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
+	d.ready()
 	return tasks.Wait()
 }
 
@@ -261,12 +279,5 @@ func (d *daemon) serve(ctx context.Context) error {
 func (d *daemon) makeRoom() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(d.workers)+2))
-	}
-}
-
-// tell tells systemd, if it is there, how far we are.
-func (d *daemon) tell(state string) {
-	if _, err := notify.SdNotify(false, state); err != nil {
-		d.log.Warn("systemd could not be told", "state", state, "error", err)
 	}
 }

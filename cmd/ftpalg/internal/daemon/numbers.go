@@ -38,7 +38,7 @@ func (a *answers) Numbers(ctx context.Context) (metrics.Numbers, error) {
 		EventsLost:    a.d.events.leftOut(),
 		TableRestored: a.d.counts.tableRestored.Load(),
 		LineRestored:  a.d.counts.lineRestored.Load(),
-		Reloads:       metrics.Reloads{Last: a.d.started},
+		Reloads:       a.d.reloads.get(),
 	}
 	n.Standings, _ = queue.Standings() // without them there are no metrics of theirs
 	for _, w := range a.d.workers {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
@@ -26,9 +27,11 @@ type worker struct {
 	sink     alg.Sink
 
 	served   metrics.Served
-	asked    chan func() // questions, answered between packets
-	saved    []alg.Saved // of the end
-	guarded  bool        // of the end: there were connections that are translated
+	sessions atomic.Int64 // that are greeted, for those who must not ask
+	open     atomic.Int64 // pinholes, the same
+	asked    chan func()  // questions, answered between packets
+	saved    []alg.Saved  // of the end
+	guarded  bool         // of the end: there were connections that are translated
 	ticked   time.Time
 	packets  []alg.Packet
 	verdicts []queue.Verdict
@@ -68,10 +71,22 @@ func (w *worker) handle(packets []queue.Packet) error {
 			return err
 		}
 	}
+	w.publish()
 	if len(packets) == 0 {
 		w.queue.Rest(w.alg.Rest())
 	}
 	return nil
+}
+
+// publish has others see how much there is, if it is not what they saw last.
+func (w *worker) publish() {
+	sessions, open := w.alg.Greeted()
+	if w.sessions.Load() != sessions {
+		w.sessions.Store(sessions)
+	}
+	if w.open.Load() != open {
+		w.open.Store(open)
+	}
 }
 
 // tryAsk has f run where the worker's state may be looked at, within a tick. It does not
