@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +80,8 @@ func TestCheckJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 1 || stderr != "" {
 		t.Fatalf("exit %d, %q, %v\n%s", code, stderr, err, stdout)
 	}
+	// What an older kernel lacks is noted beside it.
+	r.Findings = slices.DeleteFunc(r.Findings, func(f check.Finding) bool { return f.ID == "kernel" && !f.Problem })
 	if !strings.HasSuffix(r.File, "/ftpalg.toml") || len(r.Kernel) == 0 || len(r.Findings) != 1 || r.Findings[0].ID != "accept-line" || !r.Findings[0].Problem {
 		t.Errorf("%+v", r)
 	}
