@@ -24,7 +24,7 @@ func (s subsystem) supported(config netlink.HeaderType) error {
 	if err != nil {
 		return s.explain(0, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, err = conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: config, Flags: netlink.Request | netlink.Acknowledge},
 		Data:   []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0}, // struct nfgenmsg
