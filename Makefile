@@ -20,8 +20,9 @@ BUILD_PACKAGE = GO='$(GO)' NFPM=$(TOOLS)/nfpm-$(NFPM) LDFLAGS='$(LDFLAGS)' deplo
 # guard the machine: they are unpacked to .cache/deb/PACKAGE, where deploy/lab finds them.
 LAB    := nftables conntrack iproute2 vsftpd lftp curl nmap tcpdump
 TESTS  := tnftp ncftp wget python3 python3-pyftpdlib tshark tmux systemd iptables \
-          dbus-daemon python3-dbus python3-gi python3-firewall python3-nftables gcc libc6-dev
-BESIDE := proftpd-core pure-ftpd firewalld
+          dbus-daemon python3-dbus python3-gi python3-firewall python3-nftables \
+          shorewall-core bc perl gcc libc6-dev
+BESIDE := proftpd-core pure-ftpd firewalld ufw shorewall shorewall6
 # What starts a guest, and its kernel, which is unpacked alike and never installed.
 GUEST  := qemu-system-x86 busybox-static kmod xz-utils
 KERNEL := linux-image-amd64
