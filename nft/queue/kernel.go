@@ -2,9 +2,41 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 )
+
+// Supported returns nil where the kernel has queues, or has them now that it was asked:
+// nfnetlink_rcv_msg loads the module of a subsystem that somebody speaks to. Where it has
+// none, the error is ErrUnsupported.
+func Supported() error { return packetQueue.supported(msgConfig) }
+
+// LogSupported is Supported for groups of the packet log.
+func LogSupported() error { return packetLog.supported(msgLogConfig) }
+
+// supported sends a request that asks for nothing.
+func (s subsystem) supported(config netlink.HeaderType) error {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return s.explain(0, err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: config, Flags: netlink.Request | netlink.Acknowledge},
+		Data:   []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0}, // struct nfgenmsg
+	})
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
+		return s.explain(0, err)
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.EPERM): // nobody has number 0, or another
+		return nil
+	}
+	return err
+}
 
 // Standing is what the kernel says of a queue that somebody listens on.
 type Standing struct {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -43,5 +44,21 @@ func TestStandingsOfAnotherForm(t *testing.T) {
 	}
 	if _, err := parseStandings([]byte("7 4711 two")); err == nil {
 		t.Error("no error")
+	}
+}
+
+// The kernel is asked for what it has, whether somebody listens or not.
+func TestSupported(t *testing.T) {
+	namespace(t, 1500)
+	if err := errors.Join(Supported(), LogSupported()); err != nil {
+		t.Error(err)
+	}
+	open(t, Config{Number: 0})
+	if err := Supported(); err != nil {
+		t.Errorf("where somebody listens: %v", err)
+	}
+	none := subsystem{"NFNOTHING", "nfnetlink_nothing", "CONFIG_NETFILTER_NETLINK_NOTHING"}
+	if err := none.supported(0xff << 8); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("what no kernel has: %v", err)
 	}
 }

@@ -3,11 +3,11 @@ package check
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/conntrack"
 	"github.com/ftpalg/ftpalg/nft"
+	"github.com/ftpalg/ftpalg/nft/queue"
 )
 
 // Feature is something that ftpalg asks of the kernel.
@@ -22,7 +22,7 @@ type Feature struct {
 }
 
 // probed is what the answers are taken from: each question is one transaction of
-// nf_tables that is never committed (nft.Probe), a socket, or a file in /proc.
+// nf_tables that is never committed (nft.Probe), or a socket.
 type probed struct {
 	nft.Caps
 	tables bool // nf_tables, ct and limit
@@ -41,7 +41,7 @@ var features = []struct {
 	{Feature{
 		Name: "NFQUEUE", Since: "3.10", Module: "nfnetlink_queue", Needed: true,
 		Lost: "everything: no packet reaches the daemon",
-	}, func(probed) bool { return inProc("nfnetlink_queue") }},
+	}, func(probed) bool { return queue.Supported() == nil }},
 	{Feature{
 		Name: "connection tracking by netlink", Since: "3.10", Module: "nf_conntrack_netlink",
 		Lost: "the traffic of data connections, and sessions across a restart; nothing is translated",
@@ -72,7 +72,7 @@ var features = []struct {
 	{Feature{
 		Name: "packet log", Since: "3.14", Module: "nft_log nfnetlink_log",
 		Lost: "the event pinhole.missed, which names the setting that would have helped",
-	}, func(p probed) bool { return p.Log && inProc("nfnetlink_log") }},
+	}, func(p probed) bool { return p.Log && queue.LogSupported() == nil }},
 	{Feature{
 		Name: "translation in family inet", Since: "5.2", Module: "nft_chain_nat nft_nat",
 		Lost: "help for connections whose addresses are translated",
@@ -81,11 +81,6 @@ var features = []struct {
 		Name: "ct count", Since: "4.18", Module: "nft_connlimit",
 		Lost: "ftps_ports",
 	}, func(p probed) bool { return p.Count }},
-}
-
-func inProc(file string) bool {
-	_, err := os.Stat("/proc/thread-self/net/netfilter/" + file)
-	return err == nil
 }
 
 // kernel asks for each feature.
