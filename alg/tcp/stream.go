@@ -320,6 +320,9 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 	if adj.Before != adj.After && (since <= 0 || since > window) || r.shrunk(r.first()) || adj.Out(r.next)-adj.Out(r.first()) != uint32(len(sent)) {
 		return ErrEncoding
 	}
+	if again, _ := r.AppendBinary(nil); !bytes.Equal(again, b) { // it says in other words what is history
+		return ErrEncoding
+	}
 	*s = r
 	return nil
 }
