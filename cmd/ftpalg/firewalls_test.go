@@ -140,6 +140,9 @@ func (fw *firewalled) helps() {
 	if _, err := fw.StartVSFTPD(fw.t.Context(), lab.VSFTPDOptions{}); err != nil {
 		fw.t.Fatal(err)
 	}
+	if out, err := run(fw.t, fw.at, "ftpalg check --config ftpalg-*.toml"); err != nil {
+		fw.t.Errorf("check: %v\n%s", err, out)
+	}
 	fw.programs()
 	fw.strangers()
 	fw.reloads()
