@@ -51,7 +51,7 @@ test-programs: packages go
 # The tests of what meets the kernel, on Debian's own in a qemu guest: it has what the one at
 # hand may lack. VMTESTS=some is what ends within a few minutes; .cache/vm/out has the logs.
 VMTESTS     ?= all
-VM_PACKAGES := nft/queue conntrack nft cmd/ftpalg
+VM_PACKAGES := nft/queue conntrack nft cmd/ftpalg cmd/ftpalg/internal/check
 test-vm: PACKAGES := $(LAB) $(TESTS) $(GUEST)
 test-vm: UNPACKED := $(BESIDE) $(KERNEL)
 test-vm: packages build
