@@ -106,6 +106,9 @@ func (a *Anchor) Ensure() (inserted bool, err error) {
 		}
 	}
 	if err := a.conn.Flush(); err != nil {
+		if owned(a.conn, a.table) {
+			err = fmt.Errorf("%s belongs to another process, and nobody else can change it: %w", a, err)
+		}
 		return false, fmt.Errorf("inserting %q into nft table %s: %w", line.text(), a, err)
 	}
 	for _, r := range added {

@@ -125,7 +125,7 @@ func (t *Table) install() error {
 	switch err := t.conn.Flush(); {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.EPERM) && t.owned():
+	case errors.Is(err, unix.EPERM) && owned(t.conn, inet(tableName)):
 		return ErrInUse
 	case errors.Is(err, unix.EPERM):
 		return ErrPermission
@@ -253,9 +253,9 @@ func (t *Table) addSet(table *nftables.Table, s set) error {
 	return t.conn.AddSet(add, nil)
 }
 
-// owned reports whether another socket owns the table.
-func (t *Table) owned() bool {
-	table, err := t.conn.ListTableOfFamily(tableName, nftables.TableFamilyINet)
+// owned reports whether the table belongs to a socket.
+func owned(conn *nftables.Conn, t *nftables.Table) bool {
+	table, err := conn.ListTableOfFamily(t.Name, t.Family)
 	return err == nil && table.Flags&nftables.TableFlagOwner != 0
 }
 

@@ -96,6 +96,10 @@ func (fw *firewalled) run(config string) {
 			fw.t.Logf("the daemon's log:\n%s\nthe ruleset of %s:\n%s", fw.daemon.Log(), fw.at.Name, rules)
 		}
 	})
+	eventually(fw.t, 10*time.Second, "the daemon has looked around", func() bool { return strings.Contains(fw.daemon.Log(), `"msg":"checked"`) })
+	if !strings.Contains(fw.daemon.Log(), `"msg":"checked","problems":0}`) {
+		fw.t.Error("the daemon finds a problem with a right firewall")
+	}
 }
 
 // shell runs lines on the firewall's host, and stops at the first that fails.

@@ -38,23 +38,26 @@ func settings(c *chain) []string {
 	return []string{"[firewall]", fmt.Sprintf("table = %q", title(c.Table)), fmt.Sprintf("chains = [%q]", c.Name)}
 }
 
+// usersOwn returns the chain in which a line stays: Docker puts its own rules at the top of
+// FORWARD whenever it starts, and leaves another chain alone.
+func (f *firewall) usersOwn(c *chain) *chain {
+	if user := f.rules.find(title(c.Table), "DOCKER-USER"); user != nil && c.hook() == "forward" {
+		return user
+	}
+	return c
+}
+
 func (f *firewall) noTable() {
-	text := fmt.Sprintf("there is no nft table %s to insert the accept line into, so ftpalg does not start", f.config.Anchor.Table)
+	text := fmt.Sprintf("there is no nft table %s to insert the accept line into: no data connection is admitted before it has its place", f.config.Anchor.Table)
 	if found := f.filters(); len(found) > 0 {
-		c := found[0]
-		for _, name := range []string{"DOCKER-USER"} { // the chain that Docker leaves to others
-			if user := f.rules.find(title(c.Table), name); user != nil && c.hook() == "forward" {
-				c = user
-			}
-		}
-		f.problem("table", text+". What filters here is "+found[0].String(), settings(c)...)
+		f.problem("table", text+". What filters here is "+found[0].String(), settings(f.usersOwn(found[0]))...)
 		return
 	}
 	f.problem("table", text+". Nothing filters here: no line is needed", "[firewall]", `anchor = "manual"`)
 }
 
 func (f *firewall) noChain(name string) {
-	text := fmt.Sprintf("there is no chain %s in nft table %s to insert the accept line into, so ftpalg does not start", name, f.config.Anchor.Table)
+	text := fmt.Sprintf("there is no chain %s in nft table %s to insert the accept line into: no data connection is admitted before it has its place", name, f.config.Anchor.Table)
 	for _, c := range f.filters() {
 		if title(c.Table) == f.config.Anchor.Table {
 			f.problem("chains", text, settings(c)...)

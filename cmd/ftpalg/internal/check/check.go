@@ -17,6 +17,9 @@ type Finding struct {
 	Mend    []string `json:"mend,omitempty"` // lines for a shell or a file, as Text says
 }
 
+// Configuration is the ID of what the configuration asks for and does not get.
+const Configuration = "configuration"
+
 // Report is all that was found.
 type Report struct {
 	File     string    `json:"configuration"` // the file that was read; empty: none, so the defaults
@@ -64,14 +67,16 @@ type Daemon struct {
 func Look(c *config.Config, d Daemon) *Report {
 	r := &Report{File: c.File, Kernel: []Feature{}, Findings: []Finding{}}
 	for _, w := range c.Warnings {
-		r.note("configuration", w)
+		r.note(Configuration, w)
 	}
 	r.kernel(c, d.Caps)
+	r.tracking()
+	r.cluster(c)
 	if rs, err := readRuleset(); err != nil {
 		r.blind(err)
 	} else {
 		f := &firewall{Report: r, config: c, rules: rs}
-		f.look()
+		f.look(d.Running)
 	}
 	return r
 }
@@ -86,7 +91,7 @@ type firewall struct {
 	pairs         [][2]link
 }
 
-func (f *firewall) look() {
+func (f *firewall) look(running bool) {
 	var err error
 	if f.before, f.after, err = nft.Placement(f.config.Table.Hooks); err != nil {
 		f.blind(err)
@@ -97,7 +102,13 @@ func (f *firewall) look() {
 		return
 	}
 	f.helpers()
+	f.offload()
 	f.translation()
+	f.tags()
+	f.queues(running)
+	if err := f.paths(); err != nil {
+		f.blind(err)
+	}
 	if f.anchor() {
 		f.traffic()
 	}

@@ -39,21 +39,25 @@ func (f *firewall) attaches(r *rule) bool {
 		case *expr.Target:
 			helper = ctHelper(e)
 		}
-		if helper == "ftp" && f.meetsControl(r, true) {
+		if helper == "ftp" && f.meetsControl(r, packet{syn: true}) {
 			return true
 		}
 	}
 	return false
 }
 
-// meetsControl reports whether a control connection may match the rule: its first packet, or
-// a later one.
-func (f *firewall) meetsControl(r *rule, syn bool) bool {
+// meetsControl reports whether packets of a control connection, in the state and direction of
+// p, may match the rule.
+func (f *firewall) meetsControl(r *rule, p packet) bool {
 	for _, family := range []byte{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6} {
 		for _, port := range f.config.Table.Ports {
-			p := &packet{family: family, in: anyLink, out: anyLink, sport: clientPort, dport: port, syn: syn, tag: f.config.Table.Tag}
+			p := p
+			p.family, p.in, p.out, p.tag = family, anyLink, anyLink, f.config.Table.Tag
+			if p.sport, p.dport = clientPort, port; p.reply {
+				p.sport, p.dport = port, clientPort
+			}
 			p.mark = p.ownMark(false)
-			if f.rules.match(r, p).holds != no {
+			if f.rules.match(r, &p).holds != no {
 				return true
 			}
 		}

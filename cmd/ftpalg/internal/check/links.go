@@ -7,7 +7,7 @@ import (
 
 // mostLinks bounds the interfaces that are tried by name, each with each. Where there are
 // more, rules about interfaces are taken to match or not.
-const mostLinks = 12
+const mostLinks = 6
 
 // links returns the interfaces that packets come in by: those with an address.
 func links() ([]link, error) {

@@ -91,6 +91,9 @@ func (m *matching) step(e expression) {
 	case *expr.Ct:
 		if !e.SourceRegister {
 			v, known := m.packet.ct(e.Key)
+			if tuple := e.Key == expr.CtKeyPROTOSRC || e.Key == expr.CtKeyPROTODST; tuple && (e.Direction != 0 || m.packet.forwards) {
+				v, known = unknown(2), false
+			}
 			m.load(e.Register, v)
 			if !known {
 				m.want(maybe) // the kernel gives up where there is no such thing

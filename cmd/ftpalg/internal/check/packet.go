@@ -22,6 +22,7 @@ type packet struct {
 	forwards bool // the connection's destination is translated
 	tag      nft.Tag
 	tagged   bool // it bears what a pinhole gives it
+	labelled bool // its flow bears the label that a pinhole gave it
 
 	mark value // of 4 bytes
 }
@@ -80,8 +81,18 @@ const (
 	statusForwarding = 1 << 5
 )
 
-// ct is what a ct expression loads.
+// originally returns the ports of the connection's first packet.
+func (p *packet) originally() (source, destination uint16) {
+	if p.reply {
+		return p.dport, p.sport
+	}
+	return p.sport, p.dport
+}
+
+// ct is what a ct expression loads: of the connection as it began, where it asks for one
+// direction of the two.
 func (p *packet) ct(key expr.CtKey) (value, bool) {
+	source, destination := p.originally()
 	switch key {
 	case expr.CtKeySTATE:
 		return exactly(native(p.state())), true
@@ -103,19 +114,20 @@ func (p *packet) ct(key expr.CtKey) (value, bool) {
 		}
 		return exactly([]byte{0}), true
 	case expr.CtKeyLABELS:
-		return bit(16, int(p.tag.Label), p.tagged || !p.syn && p.data()), true
+		return bit(16, int(p.tag.Label), p.tagged || p.labelled), true
 	case expr.CtKeyPROTOCOL:
 		return exactly([]byte{unix.IPPROTO_TCP}), true
 	case expr.CtKeyL3PROTOCOL:
 		return exactly([]byte{p.family}), true
+	case expr.CtKeyPROTOSRC:
+		return exactly(binary.BigEndian.AppendUint16(nil, source)), true
+	case expr.CtKeyPROTODST:
+		return exactly(binary.BigEndian.AppendUint16(nil, destination)), true
 	case expr.CtKeyHELPER:
 		return exactly(make([]byte, 16)), true
 	}
 	return unknown(16), false
 }
-
-// data reports whether it belongs to a data connection that was admitted.
-func (p *packet) data() bool { return p.tagged || p.sport == dataPort || p.dport == dataPort }
 
 func name(l link) value {
 	if l == anyLink {

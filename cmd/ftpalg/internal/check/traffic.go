@@ -91,45 +91,51 @@ func (t trial) answered(modes []alg.Mode) []course {
 		t.segment(false, packet{sport: t.port, dport: clientPort, reply: true}),
 	}
 	for _, m := range modes {
-		here, there := clientPort, uint16(dataPort)
+		from, to := uint16(clientPort), uint16(dataPort)
 		if m == alg.Active {
-			all = append(all,
-				t.segment(false, packet{sport: t.sourcePort(), dport: dataPort}),
-				t.segment(true, packet{sport: dataPort, dport: t.sourcePort(), reply: true}))
-			continue
+			from = t.sourcePort()
 		}
 		all = append(all,
-			t.segment(true, packet{sport: uint16(here), dport: there}),
-			t.segment(false, packet{sport: there, dport: uint16(here), reply: true}))
+			t.segment(m != alg.Active, packet{sport: from, dport: to, labelled: true}),
+			t.segment(m == alg.Active, packet{sport: to, dport: from, labelled: true, reply: true}))
 	}
 	return all
 }
 
-// traffic follows control and data connections through the ruleset.
+// traffic follows control and data connections through the ruleset. A family that nothing
+// filters says little about an operator who filters the other.
 func (f *firewall) traffic() {
-	var control []stop
+	var refused []stop
 	served := false
-	for _, r := range roles {
-		if !slices.Contains(f.config.Table.Hooks, r.toServer) && !slices.Contains(f.config.Table.Hooks, r.toClient) {
-			continue
-		}
-		for _, family := range []byte{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6} {
+	for _, family := range f.filtered() {
+		for _, r := range roles {
+			if !slices.Contains(f.config.Table.Hooks, r.toServer) && !slices.Contains(f.config.Table.Hooks, r.toClient) {
+				continue
+			}
 			for _, port := range f.config.Table.Ports {
 				works, stops := f.controlled(r, family, port)
-				if len(works) == 0 {
-					if len(control) == 0 {
-						control = stops
-					}
-					continue
+				if len(works) > 0 {
+					served = true
+					f.dataOf(works)
+				} else if refused == nil {
+					refused = stops
 				}
-				served = true
-				f.dataOf(works)
 			}
 		}
 	}
-	if !served {
-		f.noControl(control)
+	if !served && len(refused) > 0 {
+		f.noControl(refused)
 	}
+}
+
+// filtered returns the families that some chain of our hooks is for.
+func (f *firewall) filtered() (found []byte) {
+	for _, family := range []byte{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6} {
+		if slices.ContainsFunc(f.config.Table.Hooks, func(hook string) bool { return len(f.rules.on(hook, family)) > 0 }) {
+			found = append(found, family)
+		}
+	}
+	return found
 }
 
 // controlled tries control connections by each pair of interfaces, and returns those that may
@@ -155,12 +161,17 @@ func (f *firewall) controlled(r role, family byte, port uint16) (works []trial, 
 
 // dataOf tries the data connections of control connections that come through.
 func (f *firewall) dataOf(works []trial) {
+	lines := f.lines()
 	for _, m := range f.config.Policy.Modes {
 		var stopped, unsure course
 		var sure, may bool
 		for _, t := range works {
-			switch c := t.data(m, true); {
-			case !c.passes():
+			c := t.data(m, true)
+			switch {
+			case !c.passes() && !slices.ContainsFunc(lines, func(r *rule) bool { return c.reached[r] }):
+				f.refused(m, c, lines)
+				return // what follows of it would say the same
+			case !c.passes(): // there is a line, for other interfaces
 				stopped = c
 			case c.outcome == accepted:
 				sure = true
@@ -173,8 +184,8 @@ func (f *firewall) dataOf(works []trial) {
 		case may:
 			f.unsure(m, unsure)
 		default:
-			f.refused(m, stopped)
-			return // what follows of it would say the same
+			f.refused(m, stopped, lines)
+			return
 		}
 	}
 	var stopped course
@@ -202,6 +213,7 @@ func (f *firewall) once(id, text string, mend ...string) {
 
 // insert returns the command that puts a rule at the top of a chain.
 func (f *firewall) insert(c *chain, rule, iptables string) string {
+	c = f.usersOwn(c)
 	if program, ok := f.iptablesOf(c); ok {
 		return fmt.Sprintf("%s -I %s %s", program, c.Name, iptables)
 	}
@@ -233,14 +245,13 @@ func (f *firewall) noControl(stops []stop) {
 }
 
 // refused tells why data connections that ftpalg admits are dropped all the same.
-func (f *firewall) refused(m alg.Mode, c course) {
+func (f *firewall) refused(m alg.Mode, c course, lines []*rule) {
 	s := last(c.stops)
 	tag := f.config.Table.Tag
-	mend := f.insert(s.chain, tag.Line(), fmt.Sprintf("-m connlabel --label %d -m mark --mark %#010x/%#010[2]x -j ACCEPT", tag.Label, tag.Mark))
+	mend := f.insert(s.chain, tag.Line(), tag.Iptables())
 	what := fmt.Sprintf("data connections (%s mode) that ftpalg admits are dropped by %s", m, s)
-	lines := f.lines()
 	for _, r := range lines {
-		if r.chain == s.chain && s.rule != nil && r.number > s.rule.number {
+		if s.rule != nil && r.chain == s.rule.chain && r.number > s.rule.number {
 			f.once("accept-line", fmt.Sprintf("%s: the accept line stands behind it, as %s", what, r), mend)
 			return
 		}
@@ -269,7 +280,7 @@ func (f *firewall) unsure(m alg.Mode, c course) {
 func (f *firewall) lines() (found []*rule) {
 	for _, c := range f.rules.chains {
 		for _, r := range c.rules {
-			if f.accepts(r, true) && !f.accepts(r, false) {
+			if f.accepts(r, &packet{tagged: true}) && !f.accepts(r, &packet{}) {
 				found = append(found, r)
 			}
 		}
@@ -277,13 +288,14 @@ func (f *firewall) lines() (found []*rule) {
 	return found
 }
 
-// accepts reports whether the rule may accept the first packet of a data connection, with
-// the tag or without.
-func (f *firewall) accepts(r *rule, tagged bool) bool {
+// accepts reports whether the rule may accept the first packet of a data connection, which
+// bears the tag or the label as p does.
+func (f *firewall) accepts(r *rule, p *packet) bool {
 	for _, family := range []byte{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6} {
-		p := &packet{family: family, in: anyLink, out: anyLink, sport: 20, dport: dataPort, syn: true, tag: f.config.Table.Tag, tagged: tagged}
+		p := *p
+		p.family, p.in, p.out, p.sport, p.dport, p.syn, p.tag = family, anyLink, anyLink, 20, dataPort, true, f.config.Table.Tag
 		p.mark = p.ownMark(true)
-		for _, v := range f.rules.match(r, p).verdicts {
+		for _, v := range f.rules.match(r, &p).verdicts {
 			if v.holds != no && v.Kind == expr.VerdictAccept {
 				return true
 			}

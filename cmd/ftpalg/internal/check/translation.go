@@ -14,7 +14,7 @@ func (f *firewall) translation() {
 	var found []string
 	for _, c := range f.rules.chains {
 		for _, r := range c.rules {
-			if slices.ContainsFunc(r.exprs, translates) && f.meetsControl(r, true) {
+			if slices.ContainsFunc(r.exprs, translates) && f.meetsControl(r, packet{syn: true}) {
 				found = append(found, r.String())
 			}
 		}

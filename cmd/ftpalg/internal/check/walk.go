@@ -14,8 +14,8 @@ const (
 
 // stop is where a packet may be dropped.
 type stop struct {
-	chain *chain
-	rule  *rule // nil: by the chain's policy
+	chain *chain // the base chain
+	rule  *rule  // in it, or in one that it jumps to; nil: by the chain's policy
 }
 
 func (s stop) String() string {
@@ -32,6 +32,7 @@ type course struct {
 	reached map[*rule]bool
 
 	rules *ruleset
+	base  *chain // that it is in
 	steps int
 }
 
@@ -56,10 +57,11 @@ func (rs *ruleset) follow(hook string, p packet, before, after int) course {
 		if at == between && int(*base.Priority) > after {
 			at, p.mark = behind, rs.mark(hook, &p, false)
 		}
-		label := p
-		label.tagged = p.tagged && at != outside // the label stays
-		o := c.chain(base, &label, 0)
-		p.mark = label.mark
+		seen := p
+		seen.tagged = p.tagged && at != outside // from then on the flow has the label
+		c.base = base
+		o := c.chain(base, &seen, 0)
+		p.mark = seen.mark
 		if o&through != 0 {
 			o &^= through
 			if base.drops() {
@@ -132,7 +134,7 @@ func (c *course) verdict(v verdict, r *rule, p *packet, depth int) outcome {
 	case expr.VerdictAccept, expr.VerdictStop:
 		return accepted
 	case expr.VerdictDrop:
-		c.stops = append(c.stops, stop{r.chain, r})
+		c.stops = append(c.stops, stop{c.base, r})
 		return dropped
 	case expr.VerdictJump, expr.VerdictGoto:
 		was := p.mark

@@ -44,6 +44,7 @@ type daemon struct {
 	flows    *conntrack.Conn // nil: the kernel has none
 	workers  []*worker
 
+	caps       nft.Caps
 	translates bool // control connections that are translated are served, and guarded
 
 	resumable *resumable
@@ -100,7 +101,7 @@ func (d *daemon) start() error {
 	if err != nil {
 		return err
 	}
-	d.translates = d.config.Table.Translates(caps)
+	d.caps, d.translates = caps, d.config.Table.Translates(caps)
 	if err := d.openQueues(); err != nil {
 		return err
 	}
@@ -273,6 +274,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	t := d.config.Table
 	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
 	d.ready()
+	tasks.Go(d.look)
 	return tasks.Wait()
 }
 

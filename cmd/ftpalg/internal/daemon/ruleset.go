@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,33 +10,21 @@ import (
 	"github.com/ftpalg/ftpalg/nft"
 )
 
-// openAnchor looks at the operator's chains before anything is changed.
-func (d *daemon) openAnchor() error {
+// openAnchor looks at the operator's chains before anything is changed, if the line is to be
+// put there. Where it is not, look tells whether it is missing.
+func (d *daemon) openAnchor() (err error) {
 	c := d.config.Anchor
-	anchor, err := nft.OpenAnchor(c.Table, c.Chains, d.config.Table.Tag)
-	if err != nil {
+	if !c.Insert {
+		return nil
+	}
+	if d.anchor, err = nft.OpenAnchor(c.Table, c.Chains, d.config.Table.Tag); err != nil {
 		return err
 	}
-	d.later(anchor.Close)
-	chains, err := anchor.Accepts()
-	switch {
-	case c.Insert:
-		d.anchor = anchor
-		if errors.Is(err, unix.ENOENT) { // the operator's ruleset may be loaded after this
-			return nil
-		}
-		return err
-	case err != nil:
-		d.log.Warn("whether the firewall accepts data connections is not known", "line", d.line(), "error", err)
+	d.later(d.anchor.Close)
+	if _, err = d.anchor.Accepts(); errors.Is(err, unix.ENOENT) { // the operator's ruleset may be loaded after this
+		return nil
 	}
-	for _, chain := range chains {
-		if !chain.Accepts {
-			d.log.Warn("the firewall does not accept data connections: a line is missing",
-				"table", c.Table, "chain", chain.Name, "line", d.line(),
-				"command", fmt.Sprintf("nft 'insert rule %s %s %s'", c.Table, chain.Name, d.line()))
-		}
-	}
-	return nil
+	return err
 }
 
 // line is what the operator's chains have to have.
