@@ -279,6 +279,8 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 	s.life.session, s.calm.session = s, s
 	s.stand()
 	w.sessions[keyOf(flow)] = s
+	s.at = int32(len(w.listed))
+	w.listed = append(w.listed, s)
 	return s
 }
 
@@ -369,6 +371,7 @@ func (s *session) forget(reason string) {
 		delete(s.w.nearby, s.near())
 	}
 	delete(s.w.sessions, keyOf(s.flow))
+	s.w.unlist(s)
 	s.w.Limits.remember(s.client, -int64(s.memory))
 	s.w.Limits.end(s.client, s.greeted)
 }

@@ -44,6 +44,7 @@ type session struct {
 	awaited    [2]bool // taken up after a clean stop: that side's next bytes must continue exactly
 	vouched    bool    // connection tracking says that it may be taken up again
 	counted    int8    // where, in Tally.Sessions
+	at         int32   // where, in Worker.listed
 	chatter    chatter
 	memory     int         // counted in Limits
 	announced  *announced  // &nothing until there is one

@@ -70,6 +70,7 @@ type Stats struct {
 type Worker struct {
 	WorkerConfig
 	sessions  map[key]*session
+	listed    []*session        // the same, to be told part by part
 	pinholes  map[Pinhole]int   // how many sessions have it open
 	standing  map[Pinhole]bool  // the packet filter may translate for it
 	strangers map[key]stranger  // connections without a session that are translated

@@ -60,29 +60,44 @@ func sum(counts []uint64) (n uint64) {
 	return n
 }
 
+// partSize is how many sessions a worker copies at a time: packets wait for it.
+const partSize = 256
+
 // Snapshot implements api.Source. The slices are not nil, so that they are lists in JSON.
 func (a *answers) Snapshot() ([]api.Session, []api.Pinhole) {
 	sessions, pinholes := []api.Session{}, []api.Pinhole{}
+	told := make(map[uint64]bool) // of these both
 	for _, w := range a.d.workers {
-		now, _ := ask(a.ctx, w, snapshot)
-		for _, s := range now.sessions {
-			sessions = append(sessions, api.NewSession(s))
-		}
-		for _, p := range now.pinholes {
-			pinholes = append(pinholes, api.NewPinhole(p))
+		for next := alg.End; next > 0; {
+			now, ok := ask(a.ctx, w, func(w *alg.Worker) (p part) {
+				p.sessions, p.pinholes, p.next = w.Part(next, partSize)
+				return p
+			})
+			if !ok {
+				break
+			}
+			for _, p := range now.pinholes {
+				if !told[p.Session] {
+					pinholes = append(pinholes, api.NewPinhole(p))
+				}
+			}
+			for _, s := range now.sessions {
+				if !told[s.ID] {
+					told[s.ID] = true
+					sessions = append(sessions, api.NewSession(s))
+				}
+			}
+			next = now.next
 		}
 	}
 	return sessions, pinholes
 }
 
-type state struct {
+// part is some of a worker's sessions.
+type part struct {
 	sessions []alg.SessionInfo
 	pinholes []alg.PinholeInfo
-}
-
-func snapshot(w *alg.Worker) (s state) {
-	s.sessions, s.pinholes = w.Snapshot()
-	return s
+	next     int
 }
 
 // Subscribe implements api.Source.
