@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,8 +19,13 @@ import (
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
+var daemonFlag = flag.String("daemon", "", "the `program` to test, where it cannot be built (default: it is)")
+
 // program builds the daemon as it is shipped, once a run.
 var program = sync.OnceValues(func() (string, error) {
+	if *daemonFlag != "" {
+		return *daemonFlag, nil
+	}
 	dir, err := os.MkdirTemp("", "ftpalg")
 	if err != nil {
 		return "", err

@@ -3,7 +3,7 @@ package queue
 import (
 	"bytes"
 	"fmt"
-	"os"
+	"io"
 )
 
 // Standing is what the kernel says of a queue that somebody listens on.
@@ -13,19 +13,22 @@ type Standing struct {
 	UserDropped uint64 // the same, as the socket of the listener was full
 }
 
-// standings is where the kernel tells of the queues of the network namespace
-// (seq_show in nfnetlink_queue.c).
-const standings = "/proc/thread-self/net/netfilter/nfnetlink_queue"
+// StandingsFile is where the kernel tells of the queues of the network namespace
+// (seq_show in nfnetlink_queue.c). Root alone may open it.
+const StandingsFile = "/proc/thread-self/net/netfilter/nfnetlink_queue"
 
-// Standings returns what the kernel says of the queues of the process's network namespace,
-// by number.
-func Standings() (map[uint16]Standing, error) {
-	text, err := os.ReadFile(standings)
+// Standings returns what the kernel says, in an open StandingsFile, of the queues of the
+// network namespace in which it was opened, by number. It may be called again.
+func Standings(f io.ReaderAt) (map[uint16]Standing, error) {
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxStandings))
 	if err != nil {
 		return nil, fmt.Errorf("reading how full the queues are: %w", err)
 	}
 	return parseStandings(text)
 }
+
+// maxStandings is more than all queues that there may be take.
+const maxStandings = 16 << 20
 
 func parseStandings(text []byte) (map[uint16]Standing, error) {
 	all := make(map[uint16]Standing)

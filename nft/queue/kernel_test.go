@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"os"
 	"testing"
 	"time"
 )
@@ -15,10 +16,14 @@ func TestStandings(t *testing.T) {
 			t.Log(err) // the queue was full
 		}
 	}
+	f, err := os.Open(StandingsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
 	var all map[uint16]Standing
 	for range 100 {
-		var err error
-		if all, err = Standings(); err != nil {
+		if all, err = Standings(f); err != nil {
 			t.Fatal(err)
 		}
 		if all[7].Waiting+uint32(all[7].Dropped) >= 5 {

@@ -7,7 +7,6 @@ import (
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 	"github.com/ftpalg/ftpalg/cmd/internal/version"
-	"github.com/ftpalg/ftpalg/nft/queue"
 )
 
 // answers is what the control socket, and who asks for metrics, is answered from.
@@ -21,7 +20,7 @@ func (d *daemon) answers(ctx context.Context) *answers { return &answers{ctx, d}
 // Status implements api.Source.
 func (a *answers) Status() api.Status {
 	s := api.Status{Version: version.String(), StartedAt: a.d.started, Queues: []api.Queue{}}
-	standings, _ := queue.Standings() // without them the queues seem empty
+	standings := a.d.standing() // without them the queues seem empty
 	for _, w := range a.d.workers {
 		n, ok := ask(a.ctx, w, count)
 		if !ok {

@@ -52,6 +52,8 @@ type daemon struct {
 	scraped  net.Listener // of the metrics; nil: off
 	counts   counts
 
+	standings *os.File // how full the queues are; nil: not known
+
 	reload   Reload
 	reloads  reloads
 	limits   *alg.Limits
@@ -102,6 +104,7 @@ func (d *daemon) start() error {
 	if err := d.openQueues(); err != nil {
 		return err
 	}
+	d.openStandings() // the kernel may have begun to tell just now
 	if err := d.openAnchor(); err != nil {
 		return err
 	}
@@ -208,6 +211,7 @@ func (d *daemon) makeWorkers() error {
 		if err := d.openInjector(); err != nil {
 			return err
 		}
+		d.warnOfResets(d.config)
 	}
 	c.Workers = len(d.queues)
 	for i, q := range d.queues {

@@ -3,8 +3,11 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
 
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/metrics"
@@ -40,7 +43,7 @@ func (a *answers) Numbers(ctx context.Context) (metrics.Numbers, error) {
 		LineRestored:  a.d.counts.lineRestored.Load(),
 		Reloads:       a.d.reloads.get(),
 	}
-	n.Standings, _ = queue.Standings() // without them there are no metrics of theirs
+	n.Standings = a.d.standing() // without them there are no metrics of theirs
 	for _, w := range a.d.workers {
 		counted, ok := ask(ctx, w, w.numbers)
 		if !ok {
@@ -49,6 +52,39 @@ func (a *answers) Numbers(ctx context.Context) (metrics.Numbers, error) {
 		n.Workers = append(n.Workers, counted)
 	}
 	return n, nil
+}
+
+// standingsName is what systemd calls the file that it has opened for us: OpenFile= in the
+// unit, as the daemon's own user may not.
+const standingsName = "queues"
+
+// standing returns what the kernel says of the queues; nil: it is not known.
+func (d *daemon) standing() map[uint16]queue.Standing {
+	if d.standings == nil {
+		return nil
+	}
+	all, _ := queue.Standings(d.standings)
+	return all
+}
+
+// openStandings opens what tells how full the queues are.
+func (d *daemon) openStandings() {
+	for _, f := range activation.Files(true) {
+		if f.Name() == standingsName && d.standings == nil {
+			d.standings = f
+		} else {
+			_ = f.Close()
+		}
+	}
+	if d.standings == nil {
+		var err error
+		if d.standings, err = os.Open(queue.StandingsFile); err != nil {
+			d.log.Warn("how full the queues are will not be known", "error", err)
+			d.standings = nil
+			return
+		}
+	}
+	d.later(d.standings.Close)
 }
 
 // numbers returns what the worker has counted.

@@ -105,6 +105,7 @@ func (d *daemon) revise(ctx context.Context, old *config.Config) (*config.Config
 	for _, w := range next.Warnings {
 		d.log.Warn(w)
 	}
+	d.warnOfResets(next)
 	for _, key := range waiting {
 		d.log.Warn("a new value waits for a restart", "key", key)
 	}
@@ -128,6 +129,13 @@ func (d *daemon) refuse(err error) {
 // injects reports whether a configuration may have connections be reset.
 func (d *daemon) injects(c *config.Config) bool {
 	return c.Policy.Reset || c.Policy.DenyTLS || d.translates
+}
+
+// warnOfResets says what the operator asks for and does not get.
+func (d *daemon) warnOfResets(c *config.Config) {
+	if (c.Policy.Reset || c.Policy.DenyTLS) && !d.injector.Raw() {
+		d.log.Warn("without CAP_NET_RAW the client of a connection that is to be reset is not told: its packets are dropped until it gives up")
+	}
 }
 
 func (d *daemon) openInjector() (err error) {

@@ -76,6 +76,17 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 	defer func() { _ = changes.Close() }()
 	var table, chains trouble
 	for {
+		// First: a data connection that comes while the line is away is lost.
+		if d.anchor != nil {
+			inserted, err := d.anchor.Ensure()
+			switch {
+			case d.unplaced.news(err, time.Now()):
+				d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
+			case inserted:
+				d.counts.lineRestored.Add(1)
+				d.log.Info("accept line put back", "line", d.line())
+			}
+		}
 		restored, err := d.table.Restore()
 		switch {
 		case table.news(err, time.Now()):
@@ -90,16 +101,6 @@ func (d *daemon) keepRuleset(ctx context.Context) error {
 			d.log.Error("our chains could not be moved to where the operator's have come to stand", "error", err)
 		case moved:
 			d.log.Info("our chains were moved: the operator's have come to stand elsewhere")
-		}
-		if d.anchor != nil {
-			inserted, err := d.anchor.Ensure()
-			switch {
-			case d.unplaced.news(err, time.Now()):
-				d.log.Error("the accept line could not be put back", "line", d.line(), "error", err)
-			case inserted:
-				d.counts.lineRestored.Add(1)
-				d.log.Info("accept line put back", "line", d.line())
-			}
 		}
 		var atMost time.Duration
 		if table.stands() || chains.stands() || d.unplaced.stands() {

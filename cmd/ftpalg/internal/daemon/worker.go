@@ -26,15 +26,16 @@ type worker struct {
 	injector *queue.Injector // nil: the policy never injects
 	sink     alg.Sink
 
-	served   metrics.Served
-	sessions atomic.Int64 // that are greeted, for those who must not ask
-	open     atomic.Int64 // pinholes, the same
-	asked    chan func()  // questions, answered between packets
-	saved    []alg.Saved  // of the end
-	guarded  bool         // of the end: there were connections that are translated
-	ticked   time.Time
-	packets  []alg.Packet
-	verdicts []queue.Verdict
+	served       metrics.Served
+	sessions     atomic.Int64 // that are greeted, for those who must not ask
+	open         atomic.Int64 // pinholes, the same
+	asked        chan func()  // questions, answered between packets
+	saved        []alg.Saved  // of the end
+	guarded      bool         // of the end: there were connections that are translated
+	unprivileged bool         // that not every reset can be sent was told
+	ticked       time.Time
+	packets      []alg.Packet
+	verdicts     []queue.Verdict
 }
 
 // run serves the queue until ctx ends, and then gives the packets that are held
@@ -140,7 +141,14 @@ func (w *worker) answer(now time.Time, r alg.Result) error {
 		w.served.Verdicts.Observe(time.Since(now), uint64(n))
 	}
 	for _, packet := range r.Inject {
-		if err := w.injector.Inject(packet); err != nil {
+		err := w.injector.Inject(packet)
+		if errors.Is(err, queue.ErrUnprivileged) {
+			if w.unprivileged {
+				continue // it was told
+			}
+			w.unprivileged = true
+		}
+		if err != nil {
 			w.sink(alg.Event{Time: now, Kind: alg.Failure, Reason: "a TCP reset could not be sent", Err: err})
 		}
 	}
