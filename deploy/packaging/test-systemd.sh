@@ -36,7 +36,8 @@ list >before
 apply -i 1.deb
 systemctl --quiet is-enabled ftpalg.service || fail "a fresh install does not enable the service"
 serving "fresh install"
-echo "ok: a fresh install enables and starts the service"
+ftpalg check >check.log 2>&1 || { cat check.log; fail "check finds problems on a machine that is in order"; }
+echo "ok: a fresh install enables and starts the service, and check finds nothing wrong"
 
 sed -i 's/^min_port .*/min_port = 2048/; s/^on_absence .*/on_absence = "drop"/' /etc/ftpalg/ftpalg.toml
 cp /etc/ftpalg/ftpalg.toml edited.toml

@@ -21,6 +21,7 @@ type entryOf struct {
 	allowed string // what may stand there
 	preset  string // as the installed file has it
 	text    string // what it does, of aboutKey
+	waits   bool   // a reload does not put it in force
 }
 
 // What may stand at a key is asked of the code, in the words of its errors; the default is
@@ -56,7 +57,7 @@ func reference(t *testing.T) map[string][]entryOf {
 		} else if m := line.FindStringSubmatch(strings.TrimSpace(text)); m != nil && settings[section+"."+m[1]] != nil {
 			name := section + "." + m[1]
 			known[name] = true
-			sections[section] = append(sections[section], entryOf{m[1], allowed(settings[name]), strings.TrimSpace(m[2]), aboutKey[name]})
+			sections[section] = append(sections[section], entryOf{m[1], allowed(settings[name]), strings.TrimSpace(m[2]), aboutKey[name], waits(t, name)})
 		}
 	}
 	for name := range settings {
@@ -83,6 +84,21 @@ func reference(t *testing.T) map[string][]entryOf {
 		}
 	}
 	return sections
+}
+
+// waits asks the code whether another value of a key waits for a restart.
+func waits(t *testing.T, name string) bool {
+	t.Helper()
+	value, ok := other[name]
+	if !ok { // of a [[server]]
+		return false
+	}
+	next, err := Parse("f.toml", []byte(name+" = "+value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, waiting := Default().Revised(next)
+	return len(waiting) > 0
 }
 
 // allowed says what may stand at a key, in the words in which the setting refuses what
@@ -141,7 +157,11 @@ func markdown(sections map[string][]entryOf) string {
 	for _, s := range sectionOrder {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", heading(s), aboutSection[s])
 		for _, k := range sections[s] {
-			fmt.Fprintf(&b, "\n### %s\n\n%s.  \n%s: `%s`\n\n%s\n", k.key, capital(k.allowed), presetWord(s), k.preset, k.text)
+			fmt.Fprintf(&b, "\n### %s\n\n%s.  \n%s: `%s`", k.key, capital(k.allowed), presetWord(s), k.preset)
+			if k.waits {
+				b.WriteString("  \n" + waitsText)
+			}
+			fmt.Fprintf(&b, "\n\n%s\n", k.text)
 		}
 	}
 	return b.String()
@@ -153,6 +173,9 @@ func roff(sections map[string][]entryOf) string {
 		fmt.Fprintf(&b, ".SH \"%s\"\n%s\n", heading(s), paragraphs(aboutSection[s], ".PP"))
 		for _, k := range sections[s] {
 			fmt.Fprintf(&b, ".TP\n\\fB%s\\fR = %s\n%s.", k.key, manual.Roff(k.preset), manual.Roff(capital(k.allowed)))
+			if k.waits {
+				b.WriteString("\n" + manual.Roff(waitsText))
+			}
 			fmt.Fprintf(&b, "\n.IP\n%s\n", paragraphs(k.text, ".IP"))
 		}
 	}

@@ -2,7 +2,11 @@ package config
 
 const aboutFile = "`ftpalg run`, `check` and `rules` read `/etc/ftpalg/ftpalg.toml`, or the file that `--config` names. The file is\n" +
 	"TOML in UTF-8. What it does not name has its default, and a missing file is as good as an empty one. An unknown\n" +
-	"key or a bad value is an error that names file, line and key; `ftpalg check` tells it without starting anything."
+	"key or a bad value is an error that names file, line and key; `ftpalg check` tells it without starting anything.\n\n" +
+	"`systemctl reload ftpalg`, or SIGHUP, has the daemon read it again. A bad file is refused as a whole, and the old one stays\n" +
+	"in force; a good one is in force at once, but for the keys of which the text says that they wait."
+
+const waitsText = "A new value waits for a restart."
 
 // sectionOrder is the order of the reference.
 var sectionOrder = []string{"control", "firewall", "pinhole", "policy", "server", "log", "metrics", "api", "cluster"}
@@ -17,7 +21,7 @@ var aboutSection = map[string]string{
 	"log":     "What stands in the log.",
 	"metrics": "Counters for Prometheus.",
 	"api":     "The socket that `ftpalg status`, `sessions`, `pinholes` and `events` ask.",
-	"cluster": "Several gateways that share sessions.",
+	"cluster": "Several gateways that share sessions. This version serves one alone: the keys are read, and warned of.",
 }
 
 // aboutKey tells what each key does. What may stand there and its default come from
@@ -29,7 +33,7 @@ var aboutKey = map[string]string{
 	"control.workers": "How many queues share the work. A connection stays on one. 0 is one for each CPU, at most 4: more are of use at rates\n" +
 		"that one seldom sees.",
 	"control.on_absence": "What becomes of control packets while no daemon listens: a stop, a crash, a restart. `pass` lets them by unread, and what\n" +
-		"was said meanwhile is not helped. `drop` keeps them until a daemon is there; TCP sends them again. The table in the kernel\n" +
+		"was said meanwhile is not helped. `drop` drops them until one does; TCP sends them again. The table in the kernel\n" +
 		"stays for that, and `nft delete table inet ftpalg` is to be rid of it.",
 	"control.on_overload": "What becomes of control packets that the queue has no room for. `drop` has TCP send them again. `pass` lets them by\n" +
 		"unread: what they announce is not helped.",
@@ -66,7 +70,7 @@ var aboutKey = map[string]string{
 	"policy.on_violation": "What follows when one end provably broke the rules: `ignore` tells it, `reset` also ends the connection at both sides. A\n" +
 		"packet that anybody can forge proves nothing, and never ends one.",
 	"policy.verbs":                   "Commands beside the known ones that are FTP here. Another word ends help, since it may be another protocol.",
-	"policy.max_sessions":            "How many control connections are followed. Those beyond pass, unhelped.",
+	"policy.max_sessions":            "How many control connections are followed. Those beyond pass, unhelped. A smaller number is in force at once.",
 	"policy.max_sessions_per_client": "How many of them one client may have. With IPv6 a client is a /64.",
 
 	"server.addresses": "The servers that are meant. This key has to be there.",
