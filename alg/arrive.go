@@ -23,12 +23,16 @@ func (w *Worker) packet(p *Packet) {
 		return
 	}
 	flow, d, ok := w.orient(&seg)
-	if !ok || !w.Policy.Helps(flow.Client.Addr(), flow.Server.Addr()) {
+	if !ok {
 		w.accept(p.ID, nil)
 		return
 	}
 	s := w.sessions[keyOf(flow)]
 	if s == nil {
+		if !w.helps(flow) {
+			w.accept(p.ID, nil)
+			return
+		}
 		s = w.known(flow, d, &seg, p)
 	}
 	if s != nil && p.Translated && s.nat == nil && w.Translations != nil && !s.condemned {
@@ -65,6 +69,8 @@ func (w *Worker) packet(p *Packet) {
 		s.segment(d, &seg, p.ID)
 	}
 }
+
+func (w *Worker) helps(f Flow) bool { return w.Policy.Helps(f.Client.Addr(), f.Server.Addr()) }
 
 // unread gives a packet that cannot be read its verdict. It passes, since no receiver
 // reads it either, but for one that a receiver might, and where nothing may pass unread.
@@ -104,7 +110,10 @@ func (w *Worker) syn(s *session, flow Flow, seg *tcp.Segment, p *Packet) {
 		s = nil
 	}
 	if s == nil {
-		if s = w.newSession(flow, pathOf(p)); s == nil {
+		if w.helps(flow) { // if not, the session that it replaces was from before a Revise
+			s = w.newSession(flow, pathOf(p))
+		}
+		if s == nil {
 			w.accept(p.ID, nil)
 			return
 		}
@@ -265,10 +274,13 @@ func (w *Worker) newSession(flow Flow, way path) *session {
 			return nil
 		}
 	}
-	s := &session{w: w, id: w.next, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing}
+	s := &session{w: w, id: w.next, flow: flow, path: way, client: c, rules: w.Policy.RulesFor(flow.Server.Addr()), announced: &nothing, counted: nowhere}
 	w.next += uint64(max(w.Workers, 1))
 	s.life.session, s.calm.session = s, s
+	s.stand()
 	w.sessions[keyOf(flow)] = s
+	s.at = int32(len(w.listed))
+	w.listed = append(w.listed, s)
 	return s
 }
 
@@ -289,6 +301,7 @@ func (s *session) begun(reason string) {
 		s.w.stats.Unhelped++
 		s.w.tell(s.event(Overload, "more sessions of one client than max_sessions_per_client allows"))
 		s.talk.End("", nil)
+		s.stand()
 		s.giveUp("no room")
 		return
 	}
@@ -343,6 +356,7 @@ func (s *session) forget(reason string) {
 	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.gone = true
+	s.stand()
 	s.vouch()
 	s.revoke()
 	if s.started {
@@ -357,6 +371,7 @@ func (s *session) forget(reason string) {
 		delete(s.w.nearby, s.near())
 	}
 	delete(s.w.sessions, keyOf(s.flow))
+	s.w.unlist(s)
 	s.w.Limits.remember(s.client, -int64(s.memory))
 	s.w.Limits.end(s.client, s.greeted)
 }
@@ -367,6 +382,7 @@ func (s *session) condemn(reason string) {
 	s.decide(s.talk.Withdraw(reason, nil))
 	s.talk.End(reason, nil)
 	s.condemned = true
+	s.stand()
 	s.w.ending.set(&s.life, s.w.clock())
 	s.release(true)
 }

@@ -22,7 +22,8 @@ type retry struct {
 // after it.
 type pending struct {
 	Event
-	look *session // not nil: find out whether its pinhole was used, tell if so
+	untold bool     // it is counted only
+	look   *session // not nil: find out whether its pinhole was used, tell if so
 }
 
 func (s *session) change(op Op) {
@@ -136,8 +137,10 @@ func (w *Worker) Settle(now time.Time) {
 		switch p := &w.pending[i]; {
 		case p.look != nil:
 			p.look.look()
+		case p.untold:
+			w.count(&p.Event)
 		default:
-			w.Sink(p.Event)
+			w.send(&p.Event)
 		}
 		w.pending[i] = pending{}
 	}
@@ -157,6 +160,7 @@ func (s *session) look() {
 		return
 	}
 	if news, err := s.askUse(s.w.now); err == nil && news {
-		s.w.Sink(s.pinholeEvent(PinholeUsed, ""))
+		e := s.pinholeEvent(PinholeUsed, "")
+		s.w.send(&e)
 	}
 }

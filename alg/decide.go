@@ -11,6 +11,7 @@ func (s *session) decide(decisions []dialogue.Decision) {
 	for i := range decisions {
 		switch d := &decisions[i]; d.Act {
 		case dialogue.Began:
+			s.stand()
 			s.begun(d.Reason)
 		case dialogue.Announced:
 			p, ok := s.outsideOf(s.pinholeOf(d.Announcement))
@@ -34,8 +35,10 @@ func (s *session) decide(decisions []dialogue.Decision) {
 		case dialogue.Doubted:
 			s.w.tell(s.event(PassiveOff, d.Reason))
 		case dialogue.Secured:
+			s.stand()
 			s.secured(d.TLS)
 		case dialogue.Over:
+			s.stand()
 			if s.started || s.client.odd.Add(1) <= maxOdd {
 				s.w.tell(s.event(NotFTP, d.Reason))
 			}
@@ -84,8 +87,9 @@ func (s *session) openPinhole() {
 		s.w.standFor(a.pinhole)
 	}
 	a.stage, a.openedAt, a.stopped, a.inForce, a.looked = open, s.w.now, false, false, false
+	a.timeout = s.w.Policy.Timeout
 	s.w.opened.set(&a.until, s.w.clock())
-	s.change(Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: s.w.Policy.Timeout})
+	s.change(Op{Kind: OpOpen, Pinhole: a.pinhole, Timeout: a.timeout})
 	s.chat(s.pinholeEvent(PinholeOpen, ""))
 }
 
@@ -156,7 +160,7 @@ func (s *session) askUse(now time.Time) (news bool, err error) {
 		return false, nil
 	}
 	unused, err := s.w.Pinholes.Unused(a.pinhole)
-	if err != nil || unused || now.Sub(a.openedAt) >= s.w.Policy.Timeout {
+	if err != nil || unused || now.Sub(a.openedAt) >= a.timeout {
 		return false, err // one that is gone after its time was not used for all that is known
 	}
 	a.stop(now)

@@ -67,6 +67,9 @@ func (g *gateway) take(r alg.Result) {
 		}
 	}
 	g.w.Settle(g.now)
+	if !g.lean {
+		g.wantTally()
+	}
 }
 
 // wait lets time pass in ticks.

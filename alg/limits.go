@@ -68,6 +68,13 @@ func NewLimits(maxSessions, maxPerClient int) *Limits {
 	}
 }
 
+// Set makes the bounds others. What is beyond them already stays.
+func (l *Limits) Set(maxSessions, maxPerClient int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.maxSessions, l.maxPerClient = maxSessions, maxPerClient
+}
+
 // begin counts one session more, or returns nil where there is no room for it.
 func (l *Limits) begin(addr netip.Addr) *client {
 	if addr.Is6() {

@@ -42,7 +42,7 @@ func (w *Worker) Missed(now time.Time, from, to netip.AddrPort) {
 	w.now = now
 	e := s.pinholeEvent(PinholeMissed, reason)
 	e.Missed = from
-	w.Sink(e)
+	w.send(&e)
 }
 
 // Ends returns both ends of a TCP packet of which only the beginning is there, as the

@@ -85,6 +85,8 @@ func TestAnySplitGivesTheSameDecisions(t *testing.T) {
 				id := whole.id
 				sent[tn.d].WriteString(whole.payload(id, tn.text))
 			}
+			whole.wantTold()
+			split.wantTold()
 			if whole.decisions() != split.decisions() {
 				rt.Fatalf("%q\nwhole:\n%s\nsplit:\n%s", turns, whole.decisions(), split.decisions())
 			}

@@ -189,6 +189,7 @@ func (s *session) finish() {
 	}
 	s.decide(s.talk.Withdraw("FIN", nil))
 	s.talk.End("FIN", nil)
+	s.stand()
 	s.vouch()
 	s.w.ending.set(&s.life, s.w.clock())
 }

@@ -43,6 +43,8 @@ type session struct {
 	watched    int64   // until then the receiver's pure acknowledgements are diverted
 	awaited    [2]bool // taken up after a clean stop: that side's next bytes must continue exactly
 	vouched    bool    // connection tracking says that it may be taken up again
+	counted    int8    // where, in Tally.Sessions
+	at         int32   // where, in Worker.listed
 	chatter    chatter
 	memory     int         // counted in Limits
 	announced  *announced  // &nothing until there is one
@@ -71,6 +73,7 @@ type announced struct {
 	looked   bool // a preliminary reply had us look whether it was used
 	nearly   bool // a near miss was told
 	openedAt time.Time
+	timeout  time.Duration // how long the packet filter admits it, from then on
 	lasted   time.Duration // how long it admitted, once it has stopped
 	stopped  bool
 	known    bool // there was an announcement

@@ -2,6 +2,11 @@ package alg_test
 
 import (
 	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 func TestSnapshot(t *testing.T) {
@@ -32,4 +37,58 @@ func TestSnapshot(t *testing.T) {
 	want("used")
 	x.s("226 x")
 	want("closed")
+}
+
+// Part by part, each session is told that is there all the time, whatever comes and goes.
+func TestPartByPart(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		x := newWire(rt)
+		x.lean = true
+		there := make(map[uint16]*wire)
+		port := uint16(2000)
+		begin := func() {
+			port++
+			there[port] = x.another(port).connect()
+		}
+		for range rapid.IntRange(0, 20).Draw(rt, "sessions") {
+			begin()
+		}
+		stay := make(map[uint16]bool)
+		for p := range there {
+			stay[p] = true
+		}
+		told := make(map[uint16]bool)
+		for next := alg.End; next > 0; {
+			var part []alg.SessionInfo
+			part, _, next = x.w.Part(next, rapid.IntRange(1, 5).Draw(rt, "n"))
+			for _, s := range part {
+				told[s.Client.Port()] = true
+				if there[s.Client.Port()] == nil {
+					rt.Fatalf("%v is told, and gone", s.Client)
+				}
+			}
+			for range rapid.IntRange(0, 4).Draw(rt, "changes") {
+				if rapid.Bool().Draw(rt, "begins") {
+					begin()
+					continue
+				}
+				for p := uint16(2001); p <= port; p++ { // the same one each time
+					if there[p] != nil && rapid.Bool().Draw(rt, "ends") {
+						there[p].flags(fromClient, tcp.RST)
+						delete(there, p)
+						delete(stay, p)
+						break
+					}
+				}
+			}
+		}
+		for p := range stay {
+			if !told[p] {
+				rt.Fatalf("%d is not told", p)
+			}
+		}
+		if all, _ := x.w.Snapshot(); len(all) != len(there) {
+			rt.Fatalf("%d sessions, want %d", len(all), len(there))
+		}
+	})
 }

@@ -21,6 +21,7 @@ func (w *Worker) takeUp(flow Flow, d side, seg *tcp.Segment, p *Packet) *session
 		return nil
 	}
 	s.talk = dialogue.TakenUp()
+	s.stand()
 	var numbers [2]uint32
 	numbers[d], numbers[d.Other()] = seg.Seq, seg.Ack
 	if p.Translated && w.Translations != nil {
@@ -154,13 +155,14 @@ func (w *Worker) resume(v Saved) *session {
 		s.forget("")
 		return nil
 	}
+	s.stand()
 	s.awaited = [2]bool{true, true}
 	s.begun("taken up again")
 	if s.gone {
 		return nil
 	}
 	terms := s.terms()
-	s.talk.Revise(&terms)
+	s.talk.Revise(&terms, nil)
 	if !s.rescan() {
 		s.forget("not followed any more")
 		return nil

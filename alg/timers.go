@@ -59,6 +59,15 @@ func (t *timer) stop() {
 	t.list, t.prev, t.next = nil, nil, nil
 }
 
+// shorten makes the delay another one, also for what is set, but takes nothing's time away
+// that it would have with a fresh start, and gives none more: the order stays.
+func (l *timers) shorten(delay time.Duration, now int64) {
+	l.delay = delay
+	for t := l.head; t != nil; t = t.next {
+		t.due = min(t.due, now+int64(delay))
+	}
+}
+
 // Rest returns how long Tick may be put off if no packet comes before.
 func (w *Worker) Rest() time.Duration {
 	if len(w.holding) > 0 || len(w.again) > 0 {

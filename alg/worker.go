@@ -70,6 +70,7 @@ type Stats struct {
 type Worker struct {
 	WorkerConfig
 	sessions  map[key]*session
+	listed    []*session        // the same, to be told part by part
 	pinholes  map[Pinhole]int   // how many sessions have it open
 	standing  map[Pinhole]bool  // the packet filter may translate for it
 	strangers map[key]stranger  // connections without a session that are translated
@@ -77,6 +78,7 @@ type Worker struct {
 	ranges    map[Range]int     // how many sessions have it admitted
 	next      uint64            // number of the next session
 	stats     Stats
+	tally     Tally
 
 	handshaking, loggingIn, idle, ending timers // one of them holds a session's life
 	calm                                 timers // until a session gives back memory
@@ -115,12 +117,15 @@ func NewWorker(c WorkerConfig) *Worker {
 		idle:         timers{delay: normally},
 		ending:       timers{delay: ending},
 		calm:         timers{delay: quiet},
-		// The kernel's own time-out is exact, but cannot be told from a use: some ticks
-		// earlier the pinhole is taken away while it can still be asked about.
-		opened:   timers{delay: max(c.Policy.Timeout-3*tick, tick)},
-		admitted: timers{delay: admittedAnew},
+		opened:       timers{delay: openFor(&c.Policy)},
+		admitted:     timers{delay: admittedAnew},
 	}
 }
+
+// openFor returns how long an unused pinhole stays. The kernel's own time-out is exact, but
+// cannot be told from a use: some ticks earlier the pinhole is taken away while it can still
+// be asked about.
+func openFor(p *Policy) time.Duration { return max(p.Timeout-3*tick, tick) }
 
 // Sessions returns how many control connections are followed.
 func (w *Worker) Sessions() int { return len(w.sessions) }
@@ -248,8 +253,11 @@ func (s *session) chat(e Event) {
 	switch {
 	case *n < many:
 		s.w.tell(e)
-	case *n == many:
-		s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
+	default:
+		s.w.pending = append(s.w.pending, pending{Event: e, untold: true})
+		if *n == many {
+			s.w.tell(s.event(Overload, "too many events: no more are told until a connection is admitted"))
+		}
 	}
 	*n = min(*n+1, many+1)
 }

@@ -29,6 +29,7 @@ var arrows = map[string]struct {
 	"cmd/ftplab":   {to: []string{"alg", "nft", "nft/queue", "conntrack", "deploy/lab", "cmd/internal/version"}, foreign: true},
 	"cmd":          {},
 
+	"cmd/internal/manual":  {foreign: true},
 	"cmd/internal/version": {},
 }
 

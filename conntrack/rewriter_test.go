@@ -58,8 +58,25 @@ func changed(line string) string {
 }
 
 // queued has a rule that queues SYN/ACKs and segments with payload of port 21; bypass lets
-// them pass where nobody listens. It is called on the gateway.
+// them pass where nobody listens. It is called on the gateway. Kernels without the nft queue
+// statement have the xtables target.
 func queued(bypass bool) error {
+	statement := &expr.Queue{Num: number, Total: 1}
+	info := make(xt.Unknown, 8) // struct xt_NFQ_info_v3: queue, count, flags
+	binary.NativeEndian.PutUint16(info, number)
+	binary.NativeEndian.PutUint16(info[2:], 1)
+	if bypass {
+		statement.Flag = expr.QueueFlagBypass
+		info[4] = 1
+	}
+	err := queuedBy(statement)
+	if errors.Is(err, unix.ENOENT) {
+		err = queuedBy(&expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info})
+	}
+	return err
+}
+
+func queuedBy(statement expr.Any) error {
 	c, err := nftables.New()
 	if err != nil {
 		return err
@@ -69,12 +86,6 @@ func queued(bypass bool) error {
 		Table: table, Name: "forward", Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityMangle,
 	})
-	info := make(xt.Unknown, 8) // struct xt_NFQ_info_v3: queue, count, flags
-	binary.NativeEndian.PutUint16(info, number)
-	binary.NativeEndian.PutUint16(info[2:], 1)
-	if bypass {
-		info[4] = 1
-	}
 	for _, offset := range []uint32{0, 2} { // tcp sport, tcp dport
 		for _, which := range [][]expr.Any{
 			{ // tcp flags & (syn | ack) == syn | ack
@@ -92,7 +103,7 @@ func queued(bypass bool) error {
 				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
 				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
 				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(21)},
-			}, which...), &expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info})})
+			}, which...), statement)})
 		}
 	}
 	return c.Flush()

@@ -101,7 +101,10 @@ func (a *Anchor) list() ([]*nftables.Chain, error) {
 	all = slices.DeleteFunc(all, func(c *nftables.Chain) bool { return c.Table.Name != a.table.Name })
 	if len(all) == 0 {
 		if _, err := a.conn.ListTableOfFamily(a.table.Name, a.table.Family); err != nil {
-			return nil, fmt.Errorf("there is no nft table %s: %w", a, err)
+			if errors.Is(err, unix.ENOENT) {
+				return nil, absentError(fmt.Sprintf("there is no nft table %s", a))
+			}
+			return nil, fmt.Errorf("looking for nft table %s: %w", a, err)
 		}
 	}
 	return all, nil
@@ -122,8 +125,17 @@ func (a *Anchor) rules(name string) ([]*nftables.Rule, error) {
 }
 
 func (a *Anchor) noChain(name string) error {
-	return fmt.Errorf("there is no chain %s in nft table %s: %w", name, a, unix.ENOENT)
+	return absentError(fmt.Sprintf("there is no chain %s in nft table %s", name, a))
 }
+
+// absentError says what is not there. It wraps ENOENT, whose text would say so again.
+type absentError string
+
+// Error implements error.
+func (e absentError) Error() string { return string(e) }
+
+// Unwrap returns ENOENT.
+func (absentError) Unwrap() error { return unix.ENOENT }
 
 // line returns the accept line. A table that iptables-nft manages gets it as iptables
 // would write it: one foreign statement, and iptables refuses to list or change the

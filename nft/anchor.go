@@ -77,15 +77,17 @@ func (a *Anchor) Ensure() (inserted bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	var added []*nftables.Rule
-	for _, name := range a.chains {
-		chain := &nftables.Chain{Table: a.table, Name: name}
-		rules, err := a.rules(name)
-		if err != nil {
+	there := make([][]*nftables.Rule, len(a.chains)) // all of them, before anything waits to be sent
+	for i, name := range a.chains {
+		if there[i], err = a.rules(name); err != nil {
 			return false, err
 		}
+	}
+	var added []*nftables.Rule
+	for i, name := range a.chains {
+		chain := &nftables.Chain{Table: a.table, Name: name}
 		delete(a.handles, name)
-		for _, r := range rules {
+		for _, r := range there[i] {
 			switch {
 			case !isOurs(r):
 			case a.handles[name] == 0 && a.tag.isLine(r.Exprs):
@@ -104,6 +106,9 @@ func (a *Anchor) Ensure() (inserted bool, err error) {
 		}
 	}
 	if err := a.conn.Flush(); err != nil {
+		if owned(a.conn, a.table) {
+			err = fmt.Errorf("%s belongs to another process, and nobody else can change it: %w", a, err)
+		}
 		return false, fmt.Errorf("inserting %q into nft table %s: %w", line.text(), a, err)
 	}
 	for _, r := range added {

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
+	"golang.org/x/sys/unix"
 )
 
 // An operator's chain may hold anything, and rules whose user data is not nft's.
@@ -156,5 +158,31 @@ func TestAcceptsIptables(t *testing.T) {
 		if label, mark := tag126.asks(rule); label != tt.wantLabel || mark != tt.wantMarked {
 			t.Errorf("%s: label %v, mark %v, want %v, %v", tt.name, label, mark, tt.wantLabel, tt.wantMarked)
 		}
+	}
+}
+
+// A table that belongs to another process, as that of newer versions of firewalld does: the
+// error says what is the matter, since EPERM alone sounds like a missing capability.
+func TestAnchorInATableOfAnotherProcess(t *testing.T) {
+	inNamespace(t)
+	needs(t, probe(t).Owner, "owned tables")
+	conn, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.CloseLasting() }()
+	table := conn.AddTable(&nftables.Table{Name: "firewalld", Family: nftables.TableFamilyINet, Flags: nftables.TableFlagOwner})
+	conn.AddChain(&nftables.Chain{Name: "filter_FORWARD", Table: table})
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := OpenAnchor("inet firewalld", []string{"filter_FORWARD"}, defaults().Tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	inserted, err := a.Ensure()
+	if inserted || !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "inet firewalld belongs to another process") {
+		t.Errorf("Ensure = %v, %v", inserted, err)
 	}
 }

@@ -114,7 +114,7 @@ func TestAnchorMissing(t *testing.T) {
 		_, ensured := a.Ensure()
 		_, accepts := a.Accepts()
 		for _, err := range []error{ensured, accepts} {
-			if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, unix.ENOENT) {
+			if err == nil || err.Error() != tt.want || !errors.Is(err, unix.ENOENT) {
 				t.Errorf("%v, want ENOENT and %q", err, tt.want)
 			}
 		}
@@ -133,6 +133,29 @@ func TestAnchorMissing(t *testing.T) {
 	}
 	if _, err := OpenAnchor("inet filter", []string{"forward"}, Tag{Label: 127, Mark: 1}); err == nil {
 		t.Error("label 127: no error")
+	}
+}
+
+// A chain that is not there yet keeps the line out of the others, and it is in each once.
+func TestAnchorBeforeAllChainsAreThere(t *testing.T) {
+	inNamespace(t)
+	load(t, operator)
+	a, err := OpenAnchor("inet filter", []string{"forward", "later"}, tag126)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for range 3 {
+		if inserted, err := a.Ensure(); inserted || !errors.Is(err, unix.ENOENT) {
+			t.Errorf("Ensure = %v, %v", inserted, err)
+		}
+	}
+	load(t, "add chain inet filter later")
+	if inserted, err := a.Ensure(); !inserted || err != nil {
+		t.Errorf("Ensure = %v, %v", inserted, err)
+	}
+	if n := strings.Count(nft(t, "list", "ruleset"), tag126.Line()); n != 2 {
+		t.Errorf("%d lines", n)
 	}
 }
 

@@ -26,7 +26,7 @@ func (t Tag) xtLabelled() statement {
 func (t Tag) xtMarked() statement {
 	// struct xt_mark_mtinfo1: mark, mask and invert, padded to 16 bytes.
 	info := xt.Unknown(append(append(native(t.Mark), native(t.Mark)...), make([]byte, 8)...))
-	return statement{text: fmt.Sprintf("-m mark --mark %#x/%#x", t.Mark, t.Mark), exprs: []expr.Any{
+	return statement{text: fmt.Sprintf("-m mark --mark 0x%08x/0x%08[1]x", t.Mark), exprs: []expr.Any{
 		&expr.Match{Name: "mark", Rev: 1, Info: &info},
 	}}
 }

@@ -92,9 +92,11 @@ var (
 	noted    = regexp.MustCompile(`(?m)^# Warning: .*\n`)
 )
 
-// listing returns `nft list ruleset` as it is on every kernel. The nft program cannot
-// print the xtables NFQUEUE target in an inet table, and leaves a space at the end of
-// the line, which gets the queue statement here.
+var translatedQueue = regexp.MustCompile(`queue num \S+( bypass)?$`)
+
+// listing returns `nft list ruleset` as it is on every kernel. The nft program prints the
+// xtables NFQUEUE target in its own words where iptables is installed. Elsewhere it cannot,
+// and leaves a space at the end of the line. Either gets the queue statement here.
 func listing(t testing.TB, cfg Config) string {
 	t.Helper()
 	text := progname.ReplaceAllString(noted.ReplaceAllString(nft(t, "list", "ruleset"), ""), "")
@@ -108,6 +110,7 @@ func listing(t testing.TB, cfg Config) string {
 		case isChain:
 			statement = ours
 		}
+		line = translatedQueue.ReplaceAllString(line, "")
 		if line == "\t\t" || !strings.HasPrefix(line, "\tflags") && strings.HasSuffix(line, " ") {
 			lines[i] = line + statement
 		}

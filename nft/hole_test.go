@@ -61,13 +61,14 @@ func TestMapIsNoHole(t *testing.T) {
 			n.gateway.load(t, acceptsTranslated)
 			heard := n.client.counts(t, "heard", "hook input priority raw", "tcp dport 46197", "drop")
 			from := netip.AddrPortFrom(p.Source, 20)
-			commit(t, table, alg.Op{Kind: alg.OpOpen, Pinhole: p, Timeout: 400 * time.Millisecond})
+			over := time.Now().Add(2 * time.Second)
+			commit(t, table, alg.Op{Kind: alg.OpOpen, Pinhole: p, Timeout: time.Until(over).Round(time.Millisecond)})
 			n.server.syn(t, port(from, 33333), p.At, 1)
 			n.server.send(t, port(from, 33334), p.At, 1, ack)
 			n.server.send(t, from, p.At, 1, ack, 'x')
 			wantCount(t, "what the pinhole does not admit", heard, 0)
 			wantUnused(t, table, p, true)
-			time.Sleep(500 * time.Millisecond) // the map has it for 300 ms more
+			time.Sleep(time.Until(over) + 100*time.Millisecond) // the map has it for 300 ms more
 			wantUnused(t, table, p, false)
 			n.server.syn(t, from, p.At, 1)
 			wantCount(t, "when the pinhole's time is over", heard, 0)

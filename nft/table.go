@@ -125,7 +125,7 @@ func (t *Table) install() error {
 	switch err := t.conn.Flush(); {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.EPERM) && t.owned():
+	case errors.Is(err, unix.EPERM) && owned(t.conn, inet(tableName)):
 		return ErrInUse
 	case errors.Is(err, unix.EPERM):
 		return ErrPermission
@@ -235,23 +235,27 @@ func (t *Table) addSets(table *nftables.Table, sets []set) error {
 		return err
 	}
 	for _, s := range sets {
-		add := &nftables.Set{
-			Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: len(s.key) > 1,
-			Dynamic: true, HasTimeout: !s.untimed, Timeout: s.timeout, Size: s.size(t.cfg),
-		}
-		if s.data != nil {
-			add.IsMap, add.DataType = true, s.data.typ()
-		}
-		if err := t.conn.AddSet(add, nil); err != nil {
+		if err := t.addSet(table, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// owned reports whether another socket owns the table.
-func (t *Table) owned() bool {
-	table, err := t.conn.ListTableOfFamily(tableName, nftables.TableFamilyINet)
+func (t *Table) addSet(table *nftables.Table, s set) error {
+	add := &nftables.Set{
+		Table: table, Name: s.name, KeyType: s.key.typ(), Concatenation: len(s.key) > 1,
+		Dynamic: true, HasTimeout: !s.untimed, Timeout: s.timeout, Size: s.size(t.cfg),
+	}
+	if s.data != nil {
+		add.IsMap, add.DataType = true, s.data.typ()
+	}
+	return t.conn.AddSet(add, nil)
+}
+
+// owned reports whether the table belongs to a socket.
+func owned(conn *nftables.Conn, t *nftables.Table) bool {
+	table, err := conn.ListTableOfFamily(t.Name, t.Family)
 	return err == nil && table.Flags&nftables.TableFlagOwner != 0
 }
 

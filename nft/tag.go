@@ -41,6 +41,11 @@ func (t Tag) String() string { return rule{t.labelled(), t.marked()}.text() }
 // Line returns the rule that the operator's chains need.
 func (t Tag) Line() string { return rule{t.labelled(), t.marked(), accept}.text() }
 
+// Iptables returns the same for iptables.
+func (t Tag) Iptables() string {
+	return rule{t.xtLabelled(), t.xtMarked()}.text() + " -j ACCEPT"
+}
+
 // check refuses a tag that cannot be set, or taken away.
 func (t Tag) check() error {
 	switch {

@@ -104,18 +104,20 @@ func (d *Dialogue) Suspend() {
 	}
 }
 
-// Revise judges a dialogue that was suspended by terms that may have changed: what they do
-// not admit is not announced any more.
-func (d *Dialogue) Revise(t *Terms) {
+// Revise judges what is announced by terms that have changed: what they do not admit is
+// not announced any more. What is open keeps the source ports that it was opened for.
+func (d *Dialogue) Revise(t *Terms, out []Decision) []Decision {
 	if d.live.State == None {
-		return
+		return out
 	}
 	_, ok := d.admits(t, d.live)
 	if !ok || d.live.Mode == Passive && !t.PassivePorts.Contains(d.live.At.Port()) {
-		d.Withdraw("", nil)
-	} else if d.live.Mode == Active {
+		return d.Withdraw("the configuration has changed", out)
+	}
+	if d.live.Mode == Active && d.live.State != Opened {
 		d.live.From = t.SourcePort
 	}
+	return out
 }
 
 // Unread notes that one end says it has bytes of the other that were never seen here. It

@@ -135,7 +135,7 @@ func TestADialogueThatIsTakenUpAgainIsJudgedByTheRulesOfToday(t *testing.T) {
 	revised := func(x *script, change func(*dialogue.Rules)) *script {
 		change(x.terms.Rules)
 		x.d.Suspend()
-		x.d.Revise(&x.terms)
+		x.d.Revise(&x.terms, nil)
 		return x
 	}
 	announced := func() *script { return loggedIn(t).c(port).s(ok200) }

@@ -316,8 +316,11 @@ func (s *Stream) UnmarshalBinary(b []byte) error {
 	default:
 		sent = past
 	}
-	since := Diff(r.next, adj.Pos)
-	if adj.Before != adj.After && (since <= 0 || since > window) || r.shrunk(r.first()) || adj.Out(r.next)-adj.Out(r.first()) != uint32(len(sent)) {
+	since, lines := Diff(r.next, adj.Pos), Diff(r.last, adj.Pos)
+	if adj.Before != adj.After && (since <= 0 || since > 2*window || lines <= 0 || lines > window) || r.shrunk(r.first()) || adj.Out(r.next)-adj.Out(r.first()) != uint32(len(sent)) {
+		return ErrEncoding
+	}
+	if again, _ := r.AppendBinary(nil); !bytes.Equal(again, b) { // it says in other words what is history
 		return ErrEncoding
 	}
 	*s = r

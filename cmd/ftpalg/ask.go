@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
-	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/event"
 )
 
@@ -41,7 +40,7 @@ func question[T any](use, short string, ask func(context.Context, *api.Client) (
 
 // asking adds the flags of a command that asks.
 func asking(c *cobra.Command) (client func() *api.Client, asJSON *bool) {
-	socket := c.Flags().String("socket", config.Default().Socket, "control socket of the daemon")
+	socket := socketFlag(c)
 	asJSON = c.Flags().Bool("json", false, "print JSON")
 	return func() *api.Client { return api.NewClient(*socket) }, asJSON
 }
@@ -50,11 +49,11 @@ func status() *cobra.Command {
 	return question("status", "Ask the running daemon how it is doing",
 		func(ctx context.Context, c *api.Client) (api.Status, error) { return c.Status(ctx) },
 		func(w io.Writer, s api.Status) {
-			fmt.Fprintf(w, "version\t%s\nrunning for\t%s\nsessions\t%d\nopen pinholes\t%d\n",
-				s.Version, time.Since(s.StartedAt).Round(time.Second), s.Sessions, s.Pinholes)
+			fmt.Fprintf(w, "version\t%s\nrunning for\t%s\nsessions\t%d\nopen pinholes\t%d\ntransfers\t%d, %d announcements refused, %d connections missed\n",
+				s.Version, time.Since(s.StartedAt).Round(time.Second), s.Sessions, s.Pinholes, s.Transfers, s.Refused, s.Missed)
 			for _, q := range s.Queues {
-				fmt.Fprintf(w, "queue %d\t%d packets, %d held, %d of them in vain; %d conflicts, %d unreadable, %d unhelped, %d failures\n",
-					q.Number, q.Worker.Packets, q.Worker.Held, q.Worker.Expired, q.Worker.Conflicts, q.Worker.Unreadable, q.Worker.Unhelped, q.Worker.Failures)
+				fmt.Fprintf(w, "queue %d\t%d packets, %d waiting, %d overrun, %d held, %d of them in vain; %d conflicts, %d unreadable, %d unhelped, %d failures\n",
+					q.Number, q.Worker.Packets, q.Waiting, q.Dropped, q.Worker.Held, q.Worker.Expired, q.Worker.Conflicts, q.Worker.Unreadable, q.Worker.Unhelped, q.Worker.Failures)
 			}
 		})
 }

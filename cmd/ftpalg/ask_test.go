@@ -117,7 +117,7 @@ func TestAskingAboutATranslation(t *testing.T) {
 		"sessions --json": `"outside_client": "` + f.seen.String(),
 		"pinholes --json": `"outside_address": "` + f.seen.String(),
 		"rules":           "dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
-		"check":           "translates addresses",
+		"check":           "translates addresses of control connections",
 	} {
 		if out, err := run(t, g.Gateway, bin+" "+question); err != nil || !strings.Contains(out, want) {
 			t.Errorf("%s: %v: %s, want %q", question, err, out, want)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/daemon"
@@ -21,10 +23,10 @@ func root() *cobra.Command {
 		Short:             "FTP through a firewall: pinholes for exactly the announced data connections",
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetVersionTemplate("{{.Version}}\n")
-	c.AddCommand(run(), check(), rules(), status(), sessions(), pinholes(), events(), replayFile(), tellVersion())
+	c.AddCommand(run(), lookAround(), rules(), status(), sessions(), pinholes(), events(), showTop(), replayFile(), tellVersion())
 	return c
 }
 
@@ -47,38 +49,18 @@ func configured(use, short string, do func(*cobra.Command, *config.Config) error
 
 func run() *cobra.Command {
 	return configured("run", "Run the gateway in the foreground", func(c *cobra.Command, conf *config.Config) error {
-		return daemon.Run(c.Context(), conf, daemon.NewLogger(os.Stderr, conf.Log))
-	})
-}
-
-func check() *cobra.Command {
-	return configured("check", "Validate the configuration, and say what a translation of addresses means for it", func(c *cobra.Command, conf *config.Config) error {
-		for _, w := range conf.Warnings {
-			c.PrintErrln(w)
-		}
-		if _, err := fmt.Fprintln(c.OutOrStdout(), "configuration is valid"); err != nil {
-			return err
-		}
-		tables, err := nft.Translating()
-		if err != nil {
-			c.PrintErrf("ftpalg: whether the gateway translates addresses is not known: %v\n", err)
-			return nil
-		}
-		for _, t := range tables {
-			if _, err := fmt.Fprintf(c.OutOrStdout(), translating, t, conf.Table.Ports, strings.Join(conf.Table.Hooks, ", ")); err != nil {
-				return err
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, unix.SIGHUP)
+		log, level := daemon.NewLogger(os.Stderr, conf.Log)
+		return daemon.Run(c.Context(), conf, log, daemon.Reload{Asked: hangup, Level: level, Read: func() (*config.Config, error) {
+			file, err := c.Flags().GetString("config")
+			if err != nil {
+				return nil, err
 			}
-		}
-		return nil
+			return config.Load(file)
+		}})
 	})
 }
-
-// translating says what will happen to control connections that a table translates.
-const translating = `table %s translates addresses. Where it does so with connections to the control ports %v that
-pass the hook "forward" (configured: %s), announcements are rewritten and data connections translated as the
-control connection is. What is encrypted (AUTH) is not: there the server has to announce its outside
-address itself, and ftps_ports name what may be forwarded to it.
-`
 
 func rules() *cobra.Command {
 	return configured("rules", "Print, in nft syntax, what run would install", func(c *cobra.Command, conf *config.Config) error {

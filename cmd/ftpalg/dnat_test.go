@@ -7,37 +7,19 @@ import (
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
-// firewalld is what its chain forward has before the zones, where it stands (1.3.3): what
-// is translated is let in, whoever translates it.
-const firewalld = `table inet filter
-delete table inet filter
-table inet firewalld {
-	chain filter_FORWARD {
-		type filter hook forward priority filter + 10; policy accept;
-		ct state { established, related } accept
-		ct status dnat accept
-		iifname "lo" accept
-		ct state invalid drop
-		iifname "inside" tcp dport 21 accept
-		meta l4proto ipv6-icmp accept
-		reject with icmpx admin-prohibited
-	}
-}
-`
-
-// An operator who accepts all that is translated lets nobody in by our maps: what stands
-// for a client's or a server's port is good for one connection.
-func TestTheOperatorAcceptsWhatIsTranslated(t *testing.T) {
+// An operator who accepts all that is translated, as firewalld does, lets nobody in by our
+// maps: what stands for a client's or a server's port is good for one connection.
+func TestFirewalldTranslates(t *testing.T) {
 	t.Parallel()
 	for _, a := range arrangements {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			g := &gateway{Lab: newLab(t), t: t, in: a}
-			a.apply(t, g.Lab)
-			if err := g.Gateway.LoadRuleset(t.Context(), firewalld); err != nil {
-				t.Fatal(err)
+			blocks := append(section(t, "firewalld", "A gateway"), translatedBy(t, a)...)
+			g := newFirewalled(t, theGateway, blocks, "", startsFirewalld(theGateway))
+			g.in = a
+			if out, err := run(t, g.Gateway, "nft list chain inet firewalld filter_FORWARD | grep '^[[:space:]]*ct status dnat accept$'"); err != nil {
+				t.Fatal("firewalld does not accept all that is translated", err, out)
 			}
-			g.daemon = g.start("[firewall]\ntable = \"inet firewalld\"\nchains = [\"filter_FORWARD\"]\n")
 			for _, f := range g.families() {
 				active := func(from uint16) bool {
 					return reaches(t, g.Server, netip.AddrPortFrom(f.server, from), netip.AddrPortFrom(f.seen, announcedPort))
@@ -77,9 +59,24 @@ func TestTheOperatorAcceptsWhatIsTranslated(t *testing.T) {
 			if _, err := g.StartVSFTPD(t.Context(), lab.VSFTPDOptions{}); err != nil {
 				t.Fatal(err)
 			}
+			g.programs()
 			for _, f := range g.families() {
 				g.serves(g.Client, netip.AddrPortFrom(f.dials, 21))
 			}
 		})
 	}
+}
+
+// translatedBy returns what has firewalld translate as in an arrangement.
+func translatedBy(t *testing.T, a arrangement) []block {
+	t.Helper()
+	zones := section(t, "firewalld", "Masquerade and port forwarding")
+	blocks := []block{{lang: "sh", text: longer + "\n"}}
+	if a.masquerades {
+		blocks = append(blocks, zones[0])
+	}
+	if a.forwards {
+		blocks = append(blocks, zones[1])
+	}
+	return append(blocks, block{lang: "sh", text: "firewall-cmd --reload\n"})
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,8 +19,13 @@ import (
 	"github.com/ftpalg/ftpalg/deploy/lab"
 )
 
+var daemonFlag = flag.String("daemon", "", "the `program` to test, where it cannot be built (default: it is)")
+
 // program builds the daemon as it is shipped, once a run.
 var program = sync.OnceValues(func() (string, error) {
+	if *daemonFlag != "" {
+		return *daemonFlag, nil
+	}
 	dir, err := os.MkdirTemp("", "ftpalg")
 	if err != nil {
 		return "", err
@@ -36,12 +42,17 @@ var program = sync.OnceValues(func() (string, error) {
 // newLab returns a lab whose gateway has an ordinary firewall.
 func newLab(t *testing.T) *lab.Lab {
 	t.Helper()
+	return newLabWith(t, lab.Options{Ruleset: lab.Ruleset("stateful")})
+}
+
+func newLabWith(t *testing.T, o lab.Options) *lab.Lab {
+	t.Helper()
 	if err := lab.Available(); errors.Is(err, lab.ErrNotRoot) {
 		t.Skip("needs root:", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	l, err := lab.New(t.Context(), lab.Options{Ruleset: lab.Ruleset("stateful")})
+	l, err := lab.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,13 +84,15 @@ func newGateway(t *testing.T, config string) *gateway {
 	return g
 }
 
-func (g *gateway) start(config string) *lab.Daemon {
+func (g *gateway) start(config string) *lab.Daemon { g.t.Helper(); return g.startOn(g.Gateway, config) }
+
+func (g *gateway) startOn(h *lab.Host, config string) *lab.Daemon {
 	g.t.Helper()
 	bin, err := program()
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	d, err := g.StartDaemon(g.t.Context(), lab.DaemonOptions{Binary: bin, Config: config})
+	d, err := g.StartDaemon(g.t.Context(), lab.DaemonOptions{Binary: bin, Config: config, Host: h})
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -221,9 +221,10 @@ func TestNearMissesOfOneDoNotDelayThoseOfOthers(t *testing.T) {
 	hostile.c("NOOP")
 	hostile.s("200 ok")
 	w := g.wire(g.Server, "eth0", g.Gateway, "outside")
-	stop := make(chan struct{})
-	defer close(stop)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	defer func() { close(stop); <-stopped }()
 	go func() {
+		defer close(stopped)
 		for i := 0; ; i++ {
 			select {
 			case <-stop:

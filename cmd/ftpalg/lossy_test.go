@@ -132,8 +132,7 @@ func counted(t *testing.T, h *lab.Host) (n int) {
 }
 
 // loses has packets of control connections lost before the gateway and behind it, and sent
-// twice by the ends, five of a hundred each. The ends wait for less long than they do
-// otherwise before they send again.
+// twice by the ends, five of a hundred each.
 func (g *gateway) loses() {
 	g.t.Helper()
 	loss := func(then string) string {
@@ -160,6 +159,14 @@ table netdev twice {
 `); err != nil {
 			g.t.Fatal(err)
 		}
+	}
+	g.sendsAgainSooner()
+}
+
+// sendsAgainSooner has both ends wait for less long before they send again.
+func (g *gateway) sendsAgainSooner() {
+	g.t.Helper()
+	for _, h := range []*lab.Host{g.Client, g.Server} {
 		// Those of the own network are another's where addresses are translated.
 		const sooner = `for ip in "ip -4" "ip -6"; do
 			$ip route show | grep -v fe80 | while read -r route; do $ip route change $route rto_min 20ms || exit; done || exit

@@ -16,10 +16,16 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
-	signal.Ignore(unix.SIGHUP)   // there is nothing to reload, and it must not end the daemon
+	signal.Ignore(unix.SIGHUP)   // run has a use for it, and it must not end the daemon before
 	if err := root().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, message(err))
-		os.Exit(1)
+		code := 1
+		if e := (exit{}); errors.As(err, &e) {
+			code, err = e.code, e.error
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, message(err))
+		}
+		os.Exit(code)
 	}
 }
 

@@ -95,6 +95,14 @@ func start(t *testing.T, config string) *process {
 		t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command("ftpalg", "run", "--config", file), t: t, read: make(chan struct{})}
+	p.begin()
+	return p
+}
+
+// begin starts the program and reads its log. It is killed with the test.
+func (p *process) begin() {
+	t := p.t
+	t.Helper()
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +125,6 @@ func start(t *testing.T, config string) *process {
 		}
 	}()
 	t.Cleanup(func() { _ = p.Process.Kill() })
-	return p
 }
 
 // find returns the first record that has the value under the key.
@@ -169,9 +176,10 @@ func (p *process) stop(s syscall.Signal) {
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
+	const patience = 30 * time.Second // of what has to come, on a processor that is emulated too
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }

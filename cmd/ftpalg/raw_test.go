@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/alg/ftp"
 	"github.com/ftpalg/ftpalg/deploy/lab"
@@ -75,7 +77,13 @@ func (f *forger) segment(seq, ack uint32, payload string) []byte {
 
 func (f *forger) send(segment []byte) {
 	f.t.Helper()
-	if _, err := f.out.WriteTo(segment, &net.IPAddr{IP: f.c.client.RemoteAddr().(*net.TCPAddr).IP}); err != nil {
+	to := &net.IPAddr{IP: f.c.client.RemoteAddr().(*net.TCPAddr).IP}
+	_, err := f.out.WriteTo(segment, to)
+	for errors.Is(err, unix.ENOBUFS) { // while too much is under way
+		time.Sleep(time.Millisecond)
+		_, err = f.out.WriteTo(segment, to)
+	}
+	if err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,22 +71,26 @@ func TestManual(t *testing.T) {
 	manual := guarded + "firewall.anchor = 'manual'\n"
 	p := start(t, manual)
 	p.await("msg", "ready")
-	warning := p.find("line", "ct label 126 meta mark & 0x01000000 == 0x01000000 accept")
-	if warning == nil || warning["level"] != "WARN" {
+	warning := p.await("finding", "accept-line")
+	if warning["level"] != "WARN" {
 		t.Fatalf("the log: %v", p.log)
 	}
 	if strings.Contains(ruleset(t), "ct label 126 meta mark & 0x01000000 == 0x01000000 accept") {
 		t.Error("the line was inserted")
 	}
-	command, _ := warning["command"].(string)
+	mend, _ := warning["mend"].([]any)
+	if len(mend) != 1 {
+		t.Fatalf("nothing mends it: %v", warning)
+	}
+	command, _ := mend[0].(string)
 	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
 	p.stop(unix.SIGTERM)
 
 	p = start(t, manual)
-	p.await("msg", "ready")
-	if warning := p.find("line", "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"); warning != nil {
+	p.await("msg", "checked")
+	if warning := p.find("finding", "accept-line"); warning != nil {
 		t.Errorf("the line is there, but: %v", warning)
 	}
 	p.stop(unix.SIGTERM)
@@ -93,11 +98,11 @@ func TestManual(t *testing.T) {
 		t.Error("the operator's line was taken away")
 	}
 
-	load(t, "flush ruleset\n")
+	load(t, "flush ruleset\n") // nothing filters, and no line is needed
 	p = start(t, manual)
-	p.await("msg", "ready")
-	if warning := p.find("line", "ct label 126 meta mark & 0x01000000 == 0x01000000 accept"); warning == nil || warning["level"] != "WARN" {
-		t.Errorf("without the operator's table: %v", p.log)
+	p.await("msg", "checked")
+	if warning := p.find("level", "WARN"); warning != nil {
+		t.Errorf("without a firewall: %v", warning)
 	}
 	p.stop(unix.SIGTERM)
 }
@@ -165,16 +170,6 @@ func TestSurroundings(t *testing.T) {
 			`^opening NFQUEUE 21001: taken by another program \(.*\)$`,
 		},
 		{
-			"no table", guarded + "firewall.table = 'ip filter'\n",
-			func(*testing.T) {},
-			"^there is no nft table ip filter",
-		},
-		{
-			"no chain", guarded,
-			func(t *testing.T) { load(t, "flush ruleset\ntable inet filter {\n}\n") },
-			"^there is no chain input in nft table inet filter",
-		},
-		{
 			"no privilege", guarded,
 			func(t *testing.T) {
 				// Root without CAP_NET_ADMIN, for what this thread starts.
@@ -202,9 +197,9 @@ func TestSurroundings(t *testing.T) {
 }
 
 // The log names what is configured but not there yet.
-func TestMetricsAreAnnounced(t *testing.T) {
+func TestWhatIsNotThereIsAnnounced(t *testing.T) {
 	namespace(t)
-	p := start(t, guarded+"metrics.listen = '127.0.0.1:9921'\nlog.level = 'warn'\nlog.format = 'text'\n")
+	p := start(t, guarded+"cluster.listen = '127.0.0.1:9921'\nlog.level = 'warn'\nlog.format = 'text'\n")
 	eventually(t, "the warning", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -213,20 +208,71 @@ func TestMetricsAreAnnounced(t *testing.T) {
 	if err := p.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "metrics.listen") {
+	if code, said := p.exit(); code != 0 || !strings.Contains(said, "level=WARN") || !strings.Contains(said, "cluster.listen") {
 		t.Errorf("exit %d, %q", code, said)
 	}
 }
 
-// systemd is told when the daemon is ready and when it stops.
+// An address that cannot be listened on ends the start, before anything is changed.
+func TestMetricsOnABadAddress(t *testing.T) {
+	namespace(t)
+	p := start(t, guarded+"metrics.listen = '192.0.2.1:9921'\n")
+	if code, said := p.exit(); code != 1 || said != "ftpalg: metrics.listen: listen tcp 192.0.2.1:9921: bind: cannot assign requested address" {
+		t.Errorf("exit %d, %q", code, said)
+	}
+	if now := ruleset(t); now != operators {
+		t.Errorf("the ruleset was touched:\n%s", now)
+	}
+}
+
+// systemd is told when the daemon is ready, how many sessions it has, and when it stops.
 func TestNotify(t *testing.T) {
 	namespace(t)
+	next := manager(t)
+	p := start(t, guarded)
+	if got, want := next(), "READY=1\nSTATUS=0 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	server, err := net.Listen("tcp", "127.0.0.1:21")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	client, err := net.Dial("tcp", "127.0.0.1:21")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	answering, err := server.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := answering.Write([]byte("220 hello\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := next(), "STATUS=1 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	answering.Close()
+	if got, want := next(), "STATUS=0 sessions, 0 open pinholes"; got != want {
+		t.Errorf("systemd was told %q, want %q", got, want)
+	}
+	p.stop(unix.SIGTERM)
+	if got := next(); got != "STOPPING=1" {
+		t.Errorf("systemd was told %q", got)
+	}
+}
+
+// manager listens as systemd does, and returns what a daemon tells next that is started
+// after it.
+func manager(t *testing.T) (next func() string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = unix.Close(fd) }()
+	t.Cleanup(func() { _ = unix.Close(fd) })
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		t.Fatal(err)
 	}
@@ -235,20 +281,38 @@ func TestNotify(t *testing.T) {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 		t.Fatal(err)
 	}
-	next := func() string {
-		b := make([]byte, 100)
+	return func() string {
+		b := make([]byte, 200)
 		n, err := unix.Read(fd, b)
 		if err != nil {
 			return fmt.Sprint(os.NewSyscallError("read", err))
 		}
 		return string(b[:n])
 	}
-	p := start(t, guarded)
-	if got := next(); got != "READY=1" {
-		t.Errorf("systemd was told %q", got)
-	}
-	p.stop(unix.SIGTERM)
-	if got := next(); got != "STOPPING=1" {
-		t.Errorf("systemd was told %q", got)
+}
+
+// The operator's firewall may come after the daemon, or be without its chains for a while.
+func TestStartedBeforeTheFirewall(t *testing.T) {
+	namespace(t)
+	for _, before := range []string{"flush ruleset\n", "flush ruleset\ntable inet filter {\n}\n"} {
+		load(t, before)
+		p := start(t, guarded)
+		p.await("msg", "no data connection is admitted before the accept line has its place")
+		p.await("msg", "ready")
+		if text := ruleset(t); strings.Contains(text, "ct label 126 meta mark & 0x01000000 == 0x01000000 accept") {
+			t.Errorf("who made the chain?\n%s", text)
+		}
+		load(t, operators)
+		eventually(t, "the accept line", func() bool {
+			return strings.Contains(ruleset(t), "policy drop;\n\t\tct label 126 meta mark & 0x01000000 == 0x01000000 accept")
+		})
+		p.await("msg", "accept line put back")
+		if p.find("level", "ERROR") != nil {
+			t.Errorf("told as an error: %v", p.find("level", "ERROR"))
+		}
+		p.stop(unix.SIGTERM)
+		if got := ruleset(t); got != operators {
+			t.Errorf("the ruleset after ftpalg has ended:\n%s", got)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func TestAttackRefuses(t *testing.T) {
 	for want, args := range map[string][]string{
 		"there is no firewall": {"attack", "--firewall", "moat"},
 		"/does/not/exist":      {"attack", "--ftpalg", "/does/not/exist"},
-		"[details json]":       {"attack", "--details", "--json"},
+		"--details and --json": {"attack", "--details", "--json"},
 	} {
 		if out := run(t, 1, args...); !strings.Contains(out, want) {
 			t.Errorf("%s: %s", args, out)

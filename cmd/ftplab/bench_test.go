@@ -81,7 +81,7 @@ func TestBenchRefuses(t *testing.T) {
 		"there is no measure":    {"bench", "--measure", "speed"},
 		"/does/not/exist":        {"bench", "--ftpalg", "/does/not/exist"},
 		"no such file":           {"bench", "--html", "/does/not/exist/page.html"},
-		"[html json]":            {"bench", "--html", "x", "--json"},
+		"--json and --html":      {"bench", "--html", "x", "--json"},
 		"there is no part \"x\"": {bench.PartCommand, "x", "{}"},
 	} {
 		if out := run(t, 1, args...); !strings.Contains(out, want) {

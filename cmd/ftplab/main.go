@@ -56,7 +56,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetVersionTemplate("{{.Version}}\n")
 	c.AddCommand(demoCommand(), attackCommand(), benchCommand(), benchPart(), up(), keep(), firewallCommand(), shell(), list(), down())

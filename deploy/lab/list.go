@@ -127,7 +127,8 @@ func findKeeper(name string) (*keeper, error) {
 	return nil, absentError(name)
 }
 
-// absentError says that no lab of this name stands here. It is os.ErrNotExist.
+// absentError says that no lab of this name stands here. It wraps os.ErrNotExist, whose text
+// would say so again.
 type absentError string
 
 // Error implements error.
@@ -135,5 +136,5 @@ func (name absentError) Error() string {
 	return fmt.Sprintf("no lab called %s stands here", string(name))
 }
 
-// Is reports what the error is, which its text says in other words.
-func (absentError) Is(target error) bool { return target == os.ErrNotExist }
+// Unwrap returns os.ErrNotExist.
+func (absentError) Unwrap() error { return os.ErrNotExist }

@@ -47,6 +47,16 @@ func (s subsystem) explain(number uint16, err error) error {
 	return fmt.Errorf("opening %s %d: %w", s.name, number, err)
 }
 
+// Listener returns which program listens on a queue, in the network namespace of the calling
+// thread. ok is false where none does, or where that is not known.
+func Listener(number uint16) (name string, ok bool) {
+	port, ok := packetQueue.owner(number)
+	if !ok {
+		return "", false
+	}
+	return program(port), true
+}
+
 // owner returns the netlink port that listens, in the network namespace of the calling
 // thread. Column 1 is the number and column 2 the port (seq_show in nfnetlink_queue.c
 // and nfnetlink_log.c).

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -10,13 +11,22 @@ import (
 // Injector sends packets of the program's own making, headers and all. It is safe
 // for concurrent use.
 type Injector struct {
-	fd4, fd6 int
+	fd4, fd6 int // raw sockets; -1: there are none, and only a reset can be sent
 }
 
-// OpenInjector opens the raw sockets, in the network namespace of the calling
-// thread. It needs CAP_NET_RAW.
+// ErrUnprivileged says that a packet could not be sent for want of CAP_NET_RAW.
+var ErrUnprivileged = errors.New("it takes CAP_NET_RAW")
+
+// OpenInjector opens the raw sockets, in the network namespace of the calling thread. They
+// need CAP_NET_RAW. Without it CAP_NET_ADMIN is enough to send what Inject can then.
 func OpenInjector() (*Injector, error) {
 	fd4, err := openRaw(unix.AF_INET)
+	if errors.Is(err, unix.EPERM) {
+		if err := mayRepair(); err != nil {
+			return nil, err
+		}
+		return &Injector{fd4: -1, fd6: -1}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening a raw IPv4 socket: %w", err)
 	}
@@ -28,6 +38,9 @@ func OpenInjector() (*Injector, error) {
 	return &Injector{fd4: fd4, fd6: fd6}, nil
 }
 
+// Raw reports whether there are raw sockets.
+func (i *Injector) Raw() bool { return i.fd4 >= 0 }
+
 // openRaw opens a socket that takes whole packets: IPPROTO_RAW implies that the
 // header is included (raw(7), inet6_create in the kernel).
 func openRaw(family int) (int, error) {
@@ -35,14 +48,20 @@ func openRaw(family int) (int, error) {
 }
 
 // Inject sends an IPv4 or IPv6 packet, from the network header on, towards the
-// destination in it. The packet leaves through the output hook.
+// destination in it. The packet leaves through the output hook. Without raw sockets it has to
+// be a TCP segment with RST and ACK and nothing else, its source no socket of this host, and
+// its source port above 1023: else the error is ErrUnprivileged.
 func (i *Injector) Inject(packet []byte) error {
 	dst, ok := destination(packet)
 	if !ok {
 		return fmt.Errorf("injecting a packet of %d bytes: no IP header", len(packet))
 	}
 	var err error
-	if dst.Is4() {
+	if !i.Raw() {
+		if err = resetAs(packet, dst.Is4()); errors.Is(err, unix.EACCES) || errors.Is(err, unix.EADDRNOTAVAIL) {
+			err = ErrUnprivileged
+		}
+	} else if dst.Is4() {
 		err = unix.Sendto(i.fd4, packet, 0, &unix.SockaddrInet4{Addr: dst.As4()})
 	} else {
 		err = unix.Sendto(i.fd6, packet, 0, &unix.SockaddrInet6{Addr: dst.As16()})
@@ -55,6 +74,9 @@ func (i *Injector) Inject(packet []byte) error {
 
 // Close closes the sockets.
 func (i *Injector) Close() error {
+	if !i.Raw() {
+		return nil
+	}
 	err := unix.Close(i.fd4)
 	if err6 := unix.Close(i.fd6); err == nil {
 		err = err6

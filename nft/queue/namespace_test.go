@@ -2,6 +2,8 @@ package queue
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -48,28 +50,35 @@ func namespace(t testing.TB, mtu int) {
 	}
 }
 
-// divert sends what goes to divertedPort to a queue, without bypass. The xtables
-// target is there on kernels without the nft queue statement too.
+// divert sends what goes to divertedPort to a queue, without bypass: by the nft queue
+// statement, or on kernels without it by the xtables target.
 func divert(t testing.TB, number uint16) {
 	t.Helper()
-	info := make(xt.Unknown, 8) // struct xt_NFQ_info_v3: queue, count, flags
-	binary.NativeEndian.PutUint16(info, number)
-	binary.NativeEndian.PutUint16(info[2:], 1)
-	output(t, &expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info})
+	err := output(&expr.Queue{Num: number, Total: 1})
+	if errors.Is(err, unix.ENOENT) {
+		info := make(xt.Unknown, 8) // struct xt_NFQ_info_v3: queue, count, flags
+		binary.NativeEndian.PutUint16(info, number)
+		binary.NativeEndian.PutUint16(info[2:], 1)
+		err = output(&expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // logTo copies what goes to divertedPort to a group.
 func logTo(t testing.TB, group uint16, prefix string) {
 	t.Helper()
-	output(t, &expr.Log{Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX, Group: group, Data: []byte(prefix)})
+	if err := output(&expr.Log{Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX, Group: group, Data: []byte(prefix)}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // output has a statement for what goes to divertedPort.
-func output(t testing.TB, statement expr.Any) {
-	t.Helper()
+func output(statement expr.Any) error {
 	c, err := nftables.New()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "test"})
 	chain := c.AddChain(&nftables.Chain{
@@ -82,8 +91,9 @@ func output(t testing.TB, statement expr.Any) {
 		statement,
 	}})
 	if err := c.Flush(); err != nil {
-		t.Fatalf("a rule for port %d: %v", divertedPort, err)
+		return fmt.Errorf("a rule for port %d: %w", divertedPort, err)
 	}
+	return nil
 }
 
 // proc is a queue's line in /proc/net/netfilter/nfnetlink_queue.

@@ -10,6 +10,7 @@ import (
 const (
 	msgPacket  = unix.NFNL_SUBSYS_QUEUE << 8
 	msgVerdict = unix.NFNL_SUBSYS_QUEUE<<8 | 1
+	msgConfig  = unix.NFNL_SUBSYS_QUEUE<<8 | 2
 
 	packetHeader  = 1
 	verdictHeader = 2

@@ -18,6 +18,7 @@ import (
 
 	"github.com/florianl/go-nfqueue/v2"
 	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // maxPacket is the longest packet that can cross a queue: NFQNL_MAX_COPY_RANGE in
@@ -78,6 +79,7 @@ const maxBatch = 64
 // everything else by one goroutine at a time.
 type Queue struct {
 	number uint16
+	guard  uint16
 	bound  []bound // one for each number
 	sock   *socket
 	rest   time.Duration // how long a read may wait
@@ -97,7 +99,7 @@ type Queue struct {
 // ErrUnsupported where the kernel has no such queues, and unix.EPERM for want of
 // CAP_NET_ADMIN.
 func Open(c Config) (*Queue, error) {
-	q := &Queue{number: c.Number, rest: idle}
+	q := &Queue{number: c.Number, guard: c.Guard, rest: idle}
 	var err error
 	if q.sock, err = openSocket(); err != nil {
 		return nil, packetQueue.explain(c.Number, err)
@@ -146,6 +148,19 @@ func (q *Queue) bind(c Config, number uint16, failOpen bool) error {
 
 // Number returns the number of the queue.
 func (q *Queue) Number() uint16 { return q.number }
+
+// Guard returns Config.Guard.
+func (q *Queue) Guard() uint16 { return q.guard }
+
+// Room returns how many bytes of packets the kernel keeps for Run to read, and how many are
+// wanted: there are fewer where net.core.rmem_max bounds them, as it does in a container.
+func (q *Queue) Room() (got, wanted int) {
+	got, err := unix.GetsockoptInt(q.sock.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		return 0, readBuffer
+	}
+	return got / 2, readBuffer // the kernel doubles it for what it needs itself (socket(7))
+}
 
 // Counters returns a snapshot.
 func (q *Queue) Counters() Counters {

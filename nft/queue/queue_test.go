@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // serve runs handle on a queue until the returned function is called, which waits
@@ -180,6 +182,17 @@ func TestTCP(t *testing.T) {
 // registration is not upset by it, and what came in between is handed over.
 func TestOpenUnderTraffic(t *testing.T) {
 	namespace(t, 1500)
+	// Each queue's socket gets another address. With that of the one before, the process's
+	// number, it may get a packet of that one's queue: nfqnl_enqueue_packet, under way, ends its
+	// work on an instance that was destroyed meanwhile.
+	taken, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(taken) }()
+	if err := unix.Bind(taken, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: uint32(os.Getpid())}); err != nil {
+		t.Fatal(err)
+	}
 	divert(t, 7)
 	to := receiver(t, "127.0.0.1")
 	from := sender(t, to)

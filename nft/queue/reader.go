@@ -135,8 +135,13 @@ func openNetlink(buffer int) (fd int, err error) {
 			_ = unix.Close(fd)
 		}
 	}()
-	// SO_RCVBUFFORCE goes over net.core.rmem_max, with CAP_NET_ADMIN.
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer); err != nil {
+	// SO_RCVBUFFORCE goes over net.core.rmem_max, with CAP_NET_ADMIN in the first user namespace.
+	// A container has it in its own alone, and gets no more than that (sk_setsockopt).
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer)
+	if errors.Is(err, unix.EPERM) {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
+	}
+	if err != nil {
 		return -1, fmt.Errorf("giving a netlink socket a read buffer of %d bytes: %w", buffer, err)
 	}
 	timeout := unix.NsecToTimeval(idle.Nanoseconds())

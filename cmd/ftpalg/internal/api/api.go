@@ -26,12 +26,19 @@ type Status struct {
 	Queues    []Queue   `json:"queues"`
 	Sessions  uint64    `json:"sessions"`
 	Pinholes  uint64    `json:"pinholes"` // open and not yet used
+
+	// What was counted since the start, also where it was not told.
+	Transfers uint64 `json:"transfers"` // pinholes that were used
+	Refused   uint64 `json:"refused"`   // announcements
+	Missed    uint64 `json:"missed"`    // data connections that nearly had a pinhole
 }
 
 // Queue is what one queue and its worker have counted since the start.
 type Queue struct {
-	Number uint16    `json:"number"`
-	Worker alg.Stats `json:"worker"`
+	Number  uint16    `json:"number"`
+	Worker  alg.Stats `json:"worker"`
+	Waiting uint32    `json:"waiting"` // packets without a verdict, as the kernel counts them
+	Dropped uint64    `json:"dropped"` // packets that it had no room for; what passes unread then it does not count
 }
 
 // Session is one control connection.

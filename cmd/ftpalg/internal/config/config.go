@@ -37,6 +37,9 @@ type Config struct {
 	Socket  string // path of the control socket; empty: off
 	Cluster Cluster
 
+	// File is where it was read from; empty: there was none.
+	File string
+
 	// FailOpen lets control packets pass unread when the queue is full.
 	FailOpen bool
 
@@ -140,5 +143,10 @@ func Load(file string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return Parse(name, document)
+	c, err := Parse(name, document)
+	if err != nil {
+		return nil, err
+	}
+	c.File = name
+	return c, nil
 }

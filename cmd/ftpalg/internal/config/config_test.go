@@ -245,7 +245,6 @@ func TestWarnings(t *testing.T) {
 				`w.toml:3: control.on_overload: "pass" lets AUTH by unread: policy.auth_tls = "deny" makes it "drop"`,
 			},
 		},
-		{"metrics.listen = ':9921'", true, false, []string{"w.toml:1: metrics.listen: this version serves no metrics"}},
 		{
 			"[cluster]\npeers = ['10.9.0.2:4248']\nlisten = '10.9.0.1:4248'", true, false,
 			[]string{

@@ -90,7 +90,6 @@ func (c *Config) relations(d *decoder) {
 	const unread = `"pass" lets AUTH by unread: policy.auth_tls = "deny" makes it "drop"`
 	warn("control.on_absence", c.Policy.DenyTLS && c.Table.Bypass, unread)
 	warn("control.on_overload", c.Policy.DenyTLS && c.FailOpen, unread)
-	warn("metrics.listen", c.Metrics != "", "this version serves no metrics")
 	const alone = "this version serves one gateway alone: nothing is shared with others"
 	warn("cluster.listen", c.Cluster.Listen != "", alone)
 	warn("cluster.peers", len(c.Cluster.Peers) > 0, alone)

@@ -5,13 +5,13 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	notify "github.com/coreos/go-systemd/v22/daemon"
@@ -20,6 +20,7 @@ import (
 	"github.com/ftpalg/ftpalg/alg"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/api"
 	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/config"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/metrics"
 	"github.com/ftpalg/ftpalg/conntrack"
 	"github.com/ftpalg/ftpalg/nft"
 	"github.com/ftpalg/ftpalg/nft/queue"
@@ -35,19 +36,33 @@ type daemon struct {
 	log    *slog.Logger
 	events *events
 
-	queues  []*queue.Queue
-	anchor  *nft.Anchor // nil: the operator's ruleset is not to be touched
-	table   *nft.Table
-	packets *queue.Log      // copies of packets that the table tells of; nil: none come
-	flows   *conntrack.Conn // nil: the kernel has none
-	workers []*worker
+	queues   []*queue.Queue
+	anchor   *nft.Anchor // nil: the operator's ruleset is not to be touched
+	unplaced trouble     // why the accept line is not in place
+	table    *nft.Table
+	packets  *queue.Log      // copies of packets that the table tells of; nil: none come
+	flows    *conntrack.Conn // nil: the kernel has none
+	workers  []*worker
 
+	caps       nft.Caps
 	translates bool // control connections that are translated are served, and guarded
 	guarded    bool // at the end: there were such
 
 	resumable *resumable
 
 	listener net.Listener // of the control socket; nil: off
+	scraped  net.Listener // of the metrics; nil: off
+	counts   counts
+
+	standings *os.File // how full the queues are; nil: not known
+
+	reload   Reload
+	reloads  reloads
+	limits   *alg.Limits
+	injector *queue.Injector // nil: no connection is reset
+	changed  chan struct{}   // what systemd is to be told
+	shown    atomic.Value    // the last STATUS= that it was told
+	untold   atomic.Bool     // it could not be told something
 	started  time.Time
 
 	undo []func() error // in the order of the doing
@@ -55,8 +70,13 @@ type daemon struct {
 
 // Run serves until ctx ends. It returns nil then, with nothing left behind but what
 // the configuration wants to outlive the daemon. It runs once in a network namespace.
-func Run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	d := &daemon{config: c, log: log, events: newEvents(log), started: time.Now(), resumable: newResumable()}
+func Run(ctx context.Context, c *config.Config, log *slog.Logger, r Reload) error {
+	d := &daemon{
+		config: c, log: log, events: newEvents(log), started: time.Now(), resumable: newResumable(),
+		reload: r, changed: make(chan struct{}, 1),
+	}
+	d.reloads.Last = d.started
+	d.events.changed = d.changed
 	err := d.start()
 	if err == nil {
 		err = d.serve(ctx)
@@ -72,14 +92,21 @@ func (d *daemon) start() error {
 		return err
 	}
 	d.later(unlock)
+	if d.config.Metrics != "" {
+		if d.scraped, err = metrics.Listen(d.config.Metrics); err != nil {
+			return err
+		}
+		d.later(func() error { d.scraped.Close(); return nil })
+	}
 	caps, err := nft.Probe()
 	if err != nil {
 		return err
 	}
-	d.translates = d.config.Table.Translates(caps)
+	d.caps, d.translates = caps, d.config.Table.Translates(caps)
 	if err := d.openQueues(); err != nil {
 		return err
 	}
+	d.openStandings() // the kernel may have begun to tell just now
 	if err := d.openAnchor(); err != nil {
 		return err
 	}
@@ -132,6 +159,9 @@ func (d *daemon) openQueues() error {
 		if err != nil {
 			return err
 		}
+		if got, wanted := q.Room(); got < wanted && i == 0 {
+			d.log.Warn("a burst of packets has less room than it should: see sysctl net.core.rmem_max", "bytes", got, "wanted", wanted)
+		}
 		d.queues = append(d.queues, q)
 		d.later(func() error { return errors.Join(drain(q, !t.Bypass), q.Close()) })
 	}
@@ -161,11 +191,11 @@ func drain(q *queue.Queue, drop bool) error {
 
 func (d *daemon) makeWorkers() error {
 	c := alg.WorkerConfig{
-		Policy:   d.config.Policy,
-		Pinholes: d.table,
-		Sink:     d.events.sink,
-		Limits:   alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
+		Policy: d.config.Policy,
+		Sink:   d.events.sink,
+		Limits: alg.NewLimits(d.config.Policy.MaxSessions, d.config.Policy.MaxSessionsPerClient),
 	}
+	d.limits = c.Limits
 	flows, err := conntrack.Open(d.config.Table.Tag.Label + 1)
 	if err != nil {
 		d.log.Warn("the traffic of data connections will not be known, and no session outlives the daemon", "error", err)
@@ -179,19 +209,18 @@ func (d *daemon) makeWorkers() error {
 	}
 	d.takeUp()
 	c.Vouched, c.Saved = d.resumable.takeVouched, d.resumable.takeSaved
-	var injector *queue.Injector
-	if d.config.Policy.Reset || d.config.Policy.DenyTLS || d.translates {
-		if injector, err = queue.OpenInjector(); err != nil {
-			return fmt.Errorf("preparing to reset connections: %w", err)
+	if d.injects(d.config) {
+		if err := d.openInjector(); err != nil {
+			return err
 		}
-		d.later(injector.Close)
+		d.warnOfResets(d.config)
 	}
 	c.Workers = len(d.queues)
 	for i, q := range d.queues {
-		c.Index = i
-		d.workers = append(d.workers, &worker{
-			queue: q, alg: alg.NewWorker(c), injector: injector, sink: c.Sink, asked: make(chan func(), maxAsked),
-		})
+		w := &worker{queue: q, injector: d.injector, sink: c.Sink, asked: make(chan func(), maxAsked)}
+		c.Index, c.Pinholes = i, timed{d.table, &w.served.Commits}
+		w.alg = alg.NewWorker(c)
+		d.workers = append(d.workers, w)
 	}
 	return nil
 }
@@ -230,9 +259,15 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.listener != nil {
 		tasks.Go(func() error { return api.Serve(told, d.listener, d.answers(ctx)) })
 	}
+	if d.scraped != nil {
+		tasks.Go(func() error { return metrics.Serve(ctx, d.scraped, d.answers(ctx)) })
+	}
 	tasks.Go(func() error { return d.keepRuleset(ctx) })
 	tasks.Go(func() error { return d.keepGuard(ctx) })
 	tasks.Go(func() error { return d.keepMemory(ctx) })
+	tasks.Go(func() error { return d.keepConfig(ctx) })
+	tasks.Go(func() error { return d.keepStatus(ctx) })
+	tasks.Go(func() error { return d.keepWatchdog(ctx) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		d.tell(notify.SdNotifyStopping)
@@ -240,8 +275,9 @@ func (d *daemon) serve(ctx context.Context) error {
 		return nil
 	})
 	t := d.config.Table
-	d.tell(notify.SdNotifyReady)
 	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
+	d.ready()
+	tasks.Go(d.look)
 	return tasks.Wait()
 }
 
@@ -252,12 +288,5 @@ func (d *daemon) serve(ctx context.Context) error {
 func (d *daemon) makeRoom() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(d.workers)+2))
-	}
-}
-
-// tell tells systemd, if it is there, how far we are.
-func (d *daemon) tell(state string) {
-	if _, err := notify.SdNotify(false, state); err != nil {
-		d.log.Warn("systemd could not be told", "state", state, "error", err)
 	}
 }

@@ -35,6 +35,7 @@ type events struct {
 	waiting   *gathered
 	lost      uint64        // events that there was no room for
 	ended     bool          // nothing is taken any more
+	changed   chan struct{} // something was told; nil: nobody wants to know
 	some      chan struct{} // the first event waits, or there will be none
 	many      chan struct{} // they should not wait any longer
 
@@ -114,6 +115,13 @@ func (e *events) take(empty *gathered) (waiting *gathered, lost uint64, ended bo
 	return waiting, e.lost, e.ended
 }
 
+// leftOut returns how many events there was no room for.
+func (e *events) leftOut() uint64 {
+	e.gathering.Lock()
+	defer e.gathering.Unlock()
+	return e.lost
+}
+
 // close comes after the last event of the workers. What is told later is lost.
 func (e *events) close() {
 	e.gathering.Lock()
@@ -159,6 +167,7 @@ func (e *events) run() error {
 				e.write(&all[i])
 			}
 		}
+		signal(e.changed)
 		_ = e.flush() // there is no other place to tell that the log cannot be written
 		if !told && lost > 0 {
 			told = true

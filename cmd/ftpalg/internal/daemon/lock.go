@@ -42,6 +42,9 @@ func lock() (unlock func() error, err error) {
 	return func() error { return unix.Close(fd) }, nil
 }
 
+// Running reports whether a daemon runs in the network namespace of the calling thread.
+func Running() bool { return heldByDaemon() }
+
 // heldByDaemon reports whether the holder of the lock is of a user who may run a daemon:
 // root, or our own.
 func heldByDaemon() bool {

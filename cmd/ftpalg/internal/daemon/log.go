@@ -14,14 +14,21 @@ import (
 )
 
 // NewLogger returns the logger that the configuration asks for. It writes to f, and
-// "auto" looks there whether a person reads it.
-func NewLogger(f *os.File, c config.Log) *slog.Logger {
-	out := &output{to: f}
-	options := &slog.HandlerOptions{Level: c.Level}
+// "auto" looks there who reads it: a person, systemd's journal, which then gets the records by
+// its own socket, or a program. The level may be changed later.
+func NewLogger(f *os.File, c config.Log) (*slog.Logger, *slog.LevelVar) {
+	out, level := &output{to: f}, new(slog.LevelVar)
+	level.Set(c.Level)
+	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "text" || c.Format == "auto" && terminal(f) {
-		return slog.New(prompt{slog.NewTextHandler(out, options), out})
+		return slog.New(prompt{slog.NewTextHandler(out, options), out}), level
 	}
-	return slog.New(prompt{slog.NewJSONHandler(out, options), out})
+	if c.Format == "auto" && journaled(f) {
+		if j, err := newJournal(level); err == nil {
+			return slog.New(j), level
+		}
+	}
+	return slog.New(prompt{slog.NewJSONHandler(out, options), out}), level
 }
 
 // output gathers records until they are flushed: events come by the thousand, and a system

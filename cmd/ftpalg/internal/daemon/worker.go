@@ -3,9 +3,11 @@ package daemon
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/metrics"
 	"github.com/ftpalg/ftpalg/nft/queue"
 )
 
@@ -24,12 +26,16 @@ type worker struct {
 	injector *queue.Injector // nil: the policy never injects
 	sink     alg.Sink
 
-	asked    chan func() // questions, answered between packets
-	saved    []alg.Saved // of the end
-	guarded  bool        // of the end: there were connections that are translated
-	ticked   time.Time
-	packets  []alg.Packet
-	verdicts []queue.Verdict
+	served       metrics.Served
+	sessions     atomic.Int64 // that are greeted, for those who must not ask
+	open         atomic.Int64 // pinholes, the same
+	asked        chan func()  // questions, answered between packets
+	saved        []alg.Saved  // of the end
+	guarded      bool         // of the end: there were connections that are translated
+	unprivileged bool         // that not every reset can be sent was told
+	ticked       time.Time
+	packets      []alg.Packet
+	verdicts     []queue.Verdict
 }
 
 // run serves the queue until ctx ends, and then gives the packets that are held
@@ -66,10 +72,22 @@ func (w *worker) handle(packets []queue.Packet) error {
 			return err
 		}
 	}
+	w.publish()
 	if len(packets) == 0 {
 		w.queue.Rest(w.alg.Rest())
 	}
 	return nil
+}
+
+// publish has others see how much there is, if it is not what they saw last.
+func (w *worker) publish() {
+	sessions, open := w.alg.Greeted()
+	if w.sessions.Load() != sessions {
+		w.sessions.Store(sessions)
+	}
+	if w.open.Load() != open {
+		w.open.Store(open)
+	}
 }
 
 // tryAsk has f run where the worker's state may be looked at, within a tick. It does not
@@ -107,12 +125,30 @@ func (w *worker) answer(now time.Time, r alg.Result) error {
 	w.verdicts = w.verdicts[:0]
 	for _, v := range r.Verdicts {
 		w.verdicts = append(w.verdicts, queue.Verdict(v))
+		switch {
+		case v.Drop:
+			w.served.Dropped++
+		case v.Data != nil:
+			w.served.Changed++
+		default:
+			w.served.Accepted++
+		}
 	}
 	if err := w.queue.Verdicts(w.verdicts); err != nil {
 		return err
 	}
+	if n := len(w.verdicts); n > 0 {
+		w.served.Verdicts.Observe(time.Since(now), uint64(n))
+	}
 	for _, packet := range r.Inject {
-		if err := w.injector.Inject(packet); err != nil {
+		err := w.injector.Inject(packet)
+		if errors.Is(err, queue.ErrUnprivileged) {
+			if w.unprivileged {
+				continue // it was told
+			}
+			w.unprivileged = true
+		}
+		if err != nil {
 			w.sink(alg.Event{Time: now, Kind: alg.Failure, Reason: "a TCP reset could not be sent", Err: err})
 		}
 	}

@@ -7,11 +7,14 @@ import (
 	"github.com/ftpalg/ftpalg/alg"
 )
 
+// Name is the attribute that says which event it is.
+const Name = "event"
+
 // Attrs returns the event's parts as attributes of a log record, under the names of the
 // JSON. The time is the record's own.
 func (j *JSON) Attrs() []slog.Attr {
 	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs, slog.String("event", string(j.Event)))
+	attrs = append(attrs, slog.String(Name, string(j.Event)))
 	add := func(known bool, name string, value any) {
 		if known {
 			attrs = append(attrs, slog.Any(name, value))

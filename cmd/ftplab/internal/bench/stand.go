@@ -61,15 +61,17 @@ func newStand(ctx context.Context, c column, ftpalg string) (s *stand, err error
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if err := s.prepare(); err != nil {
-		return s, fmt.Errorf("preparing the hosts: %w", err)
-	}
 	// The text is good: if nft refuses it, the kernel has.
 	if err := l.Gateway.LoadRuleset(ctx, c.ruleset); err != nil {
 		if c.refused != nil && ctx.Err() == nil {
 			err = fmt.Errorf("%w: %w", c.refused, err)
 		}
 		return s, err
+	}
+	// After the rules, which have the kernel track connections: before, it may not know the
+	// settings for that.
+	if err := s.prepare(); err != nil {
+		return s, fmt.Errorf("preparing the hosts: %w", err)
 	}
 	if s.server, err = s.serve(ctx, l.Server.IPv4, l.Server.IPv6); err != nil {
 		return s, err
