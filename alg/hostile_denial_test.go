@@ -199,3 +199,24 @@ func TestBrokenSessionStays(t *testing.T) {
 		t.Errorf("%d sessions a day after the end", n)
 	}
 }
+
+// What is lost behind the gateway is sent again after both ends have finished, too. That is
+// no connection that nobody has read.
+func TestARepetitionAfterTheEndWhereTLSIsDenied(t *testing.T) {
+	x := newWire(t, denyTLS, func(p *alg.Policy) { p.MaxSessionsPerClient = 1 }).login()
+	x.c("QUIT")
+	x.s("221 bye")
+	for _, d := range []side{fromServer, fromClient} {
+		x.flags(d, tcp.FIN|tcp.ACK)
+	}
+	if got := x.payload(x.at(fromClient, -7, "QUIT\r\n"), "QUIT\r\n"); got != "QUIT\r\n" || len(x.injected) > 0 {
+		t.Errorf("it goes out as %q, with %d resets", got, len(x.injected))
+	}
+	x.wantCount(alg.SessionEnd, 1)
+	x.another(4000).login().wantHelp() // the one that a client may have
+	x.wait(2 * time.Minute)
+	x.wantCount(alg.SessionEnd, 1)
+	if n := x.sessions(); n != 1 {
+		t.Errorf("%d sessions are left", n)
+	}
+}

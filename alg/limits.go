@@ -107,6 +107,13 @@ func (l *Limits) greet(c *client) bool {
 	return true
 }
 
+// leave counts a session that was greeted as one of its client's no more.
+func (l *Limits) leave(c *client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.sessions--
+}
+
 // end counts one session less.
 func (l *Limits) end(c *client, greeted bool) {
 	l.mu.Lock()

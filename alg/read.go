@@ -180,10 +180,11 @@ func keepAlive(seg *tcp.Segment, stream *tcp.Stream) bool {
 	return len(seg.Payload) == 1 && tcp.Diff(seg.Seq, stream.Next()) == -1
 }
 
-// finish ends a session at the first FIN. Where AUTH is denied the other side, and what is
-// sent again, is read on until it has finished too.
+// finish ends a session at the first FIN. Where AUTH is denied, and where lines were changed,
+// it is read on: the other side has not finished, and what is lost behind the gateway is sent
+// again after that, too.
 func (s *session) finish() {
-	if s.conn.Finished() || !s.w.Policy.DenyTLS && !s.edited() {
+	if !s.w.Policy.DenyTLS && !s.edited() {
 		s.forget("FIN")
 		return
 	}
@@ -192,6 +193,21 @@ func (s *session) finish() {
 	s.stand()
 	s.vouch()
 	s.w.ending.set(&s.life, s.w.clock())
+	if s.conn.Finished() {
+		s.over("FIN")
+	}
+}
+
+// over tells that a session has ended, and counts it no more for its client. It may be read on.
+func (s *session) over(reason string) {
+	if s.started {
+		s.started = false
+		s.w.tell(s.event(SessionEnd, reason))
+	}
+	if s.greeted {
+		s.greeted = false
+		s.w.Limits.leave(s.client)
+	}
 }
 
 // mayTake reports whether more bytes may pass, which have to be remembered until they are

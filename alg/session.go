@@ -130,9 +130,12 @@ func (s *session) held() int {
 	return s.conn.Held() + s.text[fromClient].Held() + s.text[fromServer].Held()
 }
 
+// ended reports whether nothing new is said any more.
+func (s *session) ended() bool { return s.condemned || s.conn.Finished() }
+
 // state is the session's state as the contract names it.
 func (s *session) state() string {
-	if s.condemned {
+	if s.ended() {
 		return "ended"
 	}
 	return s.talk.State()

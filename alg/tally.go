@@ -34,7 +34,7 @@ func (s *session) standing() int8 {
 	switch {
 	case s.gone:
 		return nowhere
-	case s.condemned:
+	case s.ended():
 		return condemned
 	case s.talk.Encrypted():
 		return encrypted
