@@ -192,3 +192,14 @@ func TestAuthThatDoesNotGoOnWhereTheDaemonHadStopped(t *testing.T) {
 		t.Error("neither end was reset")
 	}
 }
+
+// What is written down of a session says whether it is translated: what is said in such must
+// not pass unread, whoever runs.
+func TestSavedSaysWhetherItIsTranslated(t *testing.T) {
+	x, _ := newTranslated(t, outsideClient, serverAddr)
+	for want, w := range map[bool]*wire{true: x.login(), false: newWireBetween(t, clientAddr, serverAddr).login()} {
+		if _, saved := w.w.Suspend(w.now); len(saved) != 1 || saved[0].Translated != want {
+			t.Errorf("translated %t: %+v", want, saved)
+		}
+	}
+}

@@ -3,9 +3,9 @@ package conntrack
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
-	"maps"
 	"syscall"
 	"testing"
 

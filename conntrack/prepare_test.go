@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"maps"
 	"testing"
 	"time"
 

@@ -79,6 +79,9 @@ func (d *daemon) save(sessions []alg.Saved) error {
 	if err != nil {
 		return fmt.Errorf("writing down the sessions: %w", err)
 	}
+	if d.flows != nil {
+		d.resumable.prune(d.flows)
+	}
 	text, err := d.resumable.leave(sessions)
 	if err == nil {
 		_, err = f.Write(text)
@@ -261,28 +264,43 @@ func (r *resumable) takeSaved(f alg.Flow) (alg.Saved, bool) {
 	return s.Saved, true
 }
 
+// prune forgets the sessions whose connection is gone.
+func (r *resumable) prune(flows alg.Flows) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.saved, func(f alg.Flow, s marked) bool { return gone(flows, f, s.ID) })
+	maps.DeleteFunc(r.vouched, func(f alg.Flow, _ bool) bool { return gone(flows, f, 0) })
+}
+
+// gone reports whether a connection is known to be gone, or to be another: id is 0 where any
+// will do.
+func gone(flows alg.Flows, f alg.Flow, id uint32) bool {
+	now, ok, err := flows.ID(f)
+	return err == nil && (!ok || id != 0 && now != id)
+}
+
 // translated reports whether there are sessions that are translated, and forgets those whose
 // connection is gone.
 func (r *resumable) translated(flows alg.Flows) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for f, s := range r.saved {
-		if !s.Translated {
-			continue
-		}
-		if id, ok, err := flows.ID(f); err != nil || ok && id == s.ID {
+		switch {
+		case !s.Translated:
+		case gone(flows, f, s.ID):
+			delete(r.saved, f)
+		default:
 			return true
 		}
-		delete(r.saved, f)
 	}
 	for f, translated := range r.vouched {
-		if !translated {
-			continue
-		}
-		if _, ok, err := flows.ID(f); err != nil || ok {
+		switch {
+		case !translated:
+		case gone(flows, f, 0):
+			delete(r.vouched, f)
+		default:
 			return true
 		}
-		delete(r.vouched, f)
 	}
 	return false
 }
