@@ -47,7 +47,8 @@ func Serve(ctx context.Context, l net.Listener, source Source) error {
 }
 
 // paced asks a source no more often than every atLeast, and once at a time: each time the
-// workers have to answer, and who may ask is not known.
+// workers have to answer, and who may ask is not known. As others get the same answer, it
+// does not end with who asked first.
 type paced struct {
 	source Source
 
@@ -64,6 +65,8 @@ func (p *paced) Numbers(ctx context.Context) (Numbers, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if time.Since(p.asked) >= atLeast {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
 		p.last, p.err = p.source.Numbers(ctx)
 		p.asked = time.Now()
 	}
@@ -84,10 +87,8 @@ func handler(source Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: maxAnswering, Timeout: maxTime}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, q *http.Request) {
-		ctx, cancel := context.WithTimeout(q.Context(), patience)
-		defer cancel()
 		text := "ok\n"
-		if _, err := source.Numbers(ctx); err != nil {
+		if _, err := source.Numbers(q.Context()); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			text = err.Error() + "\n"
 		}
