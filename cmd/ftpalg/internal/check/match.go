@@ -313,13 +313,7 @@ func (s *set) holds(i int, v value) answer {
 	}
 	// An interval goes on until the next element, which is its end or the next one's begin.
 	within := v.below(el.Key).not()
-	var next []byte
-	for _, other := range s.elements {
-		if bytes.Compare(other.Key, el.Key) > 0 && (next == nil || bytes.Compare(other.Key, next) < 0) {
-			next = other.Key
-		}
-	}
-	if next != nil {
+	if next := s.next[i]; next != nil {
 		within = within.and(v.below(next))
 	}
 	return within

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -52,6 +53,30 @@ type expression struct {
 type set struct {
 	*nftables.Set
 	elements []nftables.SetElement
+	next     [][]byte // of a set of intervals: the least key above that of each element; nil: none
+}
+
+// newSet prepares a set for being looked up in. Lists of networks have many thousands of
+// intervals, and nobody may have to look for the end of each.
+func newSet(s *nftables.Set, elements []nftables.SetElement) *set {
+	all := &set{Set: s, elements: elements}
+	if !s.Interval {
+		return all
+	}
+	order := make([]int, len(elements))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(elements[a].Key, elements[b].Key) })
+	all.next = make([][]byte, len(elements))
+	var key, above []byte
+	for _, i := range slices.Backward(order) {
+		if k := elements[i].Key; key == nil || !bytes.Equal(k, key) {
+			key, above = k, key
+		}
+		all.next[i] = above
+	}
+	return all
 }
 
 // Numbers of linux/netfilter/nf_tables.h.
@@ -148,7 +173,7 @@ func (rs *ruleset) readSets(conn *nftables.Conn, t *nftables.Table) error {
 		if err != nil && !errors.Is(err, unix.ENOENT) { // gone meanwhile
 			return err
 		}
-		rs.sets[key(t, s.Name)] = &set{s, elements}
+		rs.sets[key(t, s.Name)] = newSet(s, elements)
 	}
 	objects, err := conn.GetNamedObjects(t)
 	if err != nil {

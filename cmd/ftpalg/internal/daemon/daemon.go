@@ -277,7 +277,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	t := d.config.Table
 	d.log.Info("ready", "ports", t.Ports, "hooks", t.Hooks, "queue", t.Queue, "workers", t.Workers)
 	d.ready()
-	tasks.Go(d.look)
+	tasks.Go(func() error { return d.look(ctx) })
 	return tasks.Wait()
 }
 

@@ -1,11 +1,23 @@
 package daemon
 
-import "github.com/ftpalg/ftpalg/cmd/ftpalg/internal/check"
+import (
+	"context"
+
+	"github.com/ftpalg/ftpalg/cmd/ftpalg/internal/check"
+)
 
 // look logs once what ftpalg check finds, when packets are served already: with a long
-// ruleset it takes its time. That of the configuration was logged before.
-func (d *daemon) look() error {
-	r := check.Look(d.config, check.Daemon{Running: true, Caps: &d.caps})
+// ruleset it takes its time, and the end of the daemon does not wait for it. What is to be
+// said of the configuration was logged before.
+func (d *daemon) look(ctx context.Context) error {
+	found := make(chan *check.Report, 1)
+	go func() { found <- check.Look(d.config, check.Daemon{Running: true, Caps: &d.caps}) }()
+	var r *check.Report
+	select {
+	case r = <-found:
+	case <-ctx.Done():
+		return nil
+	}
 	for _, f := range r.Findings {
 		switch {
 		case f.ID == check.Configuration:
