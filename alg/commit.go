@@ -93,7 +93,7 @@ func (w *Worker) failed(c change, err error) {
 	c.session.chat(e)
 	switch c.Kind {
 	case OpOpen, OpClose:
-		c.until = w.now.Add(w.Policy.Timeout)
+		c.until = w.now.Add(c.Timeout) // a Revise may have given others less
 		w.again[retry{c.Kind, c.Pinhole}] = c
 	case OpAdmit, OpRevoke, OpRelease, OpWatch: // the next refreshment, the time-out, and nobody's loss
 	}

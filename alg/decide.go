@@ -130,7 +130,7 @@ func (s *session) shut(wasUsed bool) {
 		return
 	}
 	delete(s.w.pinholes, p)
-	c := change{Op: Op{Kind: OpClose, Pinhole: p}, session: s}
+	c := change{Op: Op{Kind: OpClose, Pinhole: p, Timeout: s.announced.timeout}, session: s}
 	if wasUsed {
 		s.w.after = append(s.w.after, c)
 	} else {

@@ -79,7 +79,7 @@ const (
 type Op struct {
 	Kind    OpKind
 	Pinhole Pinhole       // of OpOpen and OpClose
-	Timeout time.Duration // of OpOpen, OpAdmit and OpWatch: how long it stays without another of the kind
+	Timeout time.Duration // of OpOpen, OpAdmit and OpWatch: how long it stays without another of the kind; of OpClose: at most
 	Flow    Flow          // of OpRelease and OpWatch
 	Range   Range         // of OpAdmit and OpRevoke
 }

@@ -28,7 +28,7 @@ func (s *session) revise(old *Policy) {
 	} else {
 		s.readmit(rules)
 	}
-	if s.gone {
+	if s.gone || s.ended() { // what was condemned does not pass, whomever is helped
 		return
 	}
 	if !s.w.helps(s.flow) {

@@ -1,11 +1,13 @@
 package alg_test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/ftpalg/ftpalg/alg"
+	"github.com/ftpalg/ftpalg/alg/tcp"
 )
 
 // revise puts another policy in force.
@@ -129,7 +131,6 @@ func TestReviseOfTheTimeout(t *testing.T) {
 // Those who are not named any more are not helped, and another connection between the same
 // ends neither.
 func TestReviseOfTheClients(t *testing.T) {
-	others := func(p *alg.Policy) { p.Clients = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")} }
 	x := newWire(t).login()
 	y := x.from("10.9.0.1", 5000).login()
 	x.port()
@@ -208,4 +209,56 @@ func TestReviseOfTheLimits(t *testing.T) {
 	g.login()
 	l.Set(1, 1)
 	g.another(5000).login().wantNoHelp()
+}
+
+// others names clients of which most wires are none.
+func others(p *alg.Policy) { p.Clients = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")} }
+
+// A connection that is to be ended stays so, whomever the new policy helps.
+func TestReviseSparesNoCondemnedConnection(t *testing.T) {
+	reset := func(p *alg.Policy) { p.Reset = true }
+	x := newWire(t, reset).login()
+	x.c("PORT 10,1,4,4,0,22")
+	x.wantDrop(x.say(fromClient, "NOOP\r\n"))
+	x.revise(reset, others)
+	x.wantDrop(x.say(fromClient, "NOOP\r\n"))
+}
+
+// What could not be closed is tried again for as long as the packet filter may admit it.
+func TestReviseOfTheTimeoutWhileTheFilterRefuses(t *testing.T) {
+	x := newWire(t, func(p *alg.Policy) { p.Timeout = 5 * time.Minute }).login()
+	x.port()
+	x.retr()
+	x.wantOpen(x.hole(46197))
+	x.kernel.fail = func([]alg.Op) error { return errors.New("no memory") }
+	x.revise(func(p *alg.Policy) { p.Timeout, p.MinPort = 5*time.Second, 60000 })
+	x.wait(20 * time.Second)
+	x.kernel.fail = nil
+	x.wait(time.Second)
+	x.wantOpen()
+}
+
+// A connection that has ended is not counted for its client again.
+func TestReviseCountsNoEndedSession(t *testing.T) {
+	deny := func(p *alg.Policy) { p.DenyTLS, p.MaxSessionsPerClient = true, 1 }
+	x := newWire(t, deny).login()
+	x.flags(fromClient, tcp.FIN|tcp.ACK)
+	x.flags(fromServer, tcp.FIN|tcp.ACK)
+	x.revise(deny, others)
+	x.revise(deny)
+	x.another(5000).login().wantHelp()
+}
+
+// Where a login is required from now on, one that may come yet keeps nothing open.
+func TestReviseOfTheLoginClosesWhatWaitsForOne(t *testing.T) {
+	x := newWire(t, func(p *alg.Policy) { p.RequireLogin = false }).connect()
+	x.s("220 hello")
+	x.port()
+	x.retr()
+	x.wantOpen(x.hole(46197))
+	x.c("PASS x")
+	x.wantOpen(x.hole(46197))
+	x.revise()
+	x.wantOpen()
+	x.wantReason(alg.PinholeClosed, "the configuration has changed")
 }

@@ -111,7 +111,7 @@ func (d *Dialogue) Revise(t *Terms, out []Decision) []Decision {
 		return out
 	}
 	_, ok := d.admits(t, d.live)
-	if !ok || d.live.Mode == Passive && !t.PassivePorts.Contains(d.live.At.Port()) {
+	if !ok || d.live.State == Opened && !d.mayOpen(t) || d.live.Mode == Passive && !t.PassivePorts.Contains(d.live.At.Port()) {
 		return d.Withdraw("the configuration has changed", out)
 	}
 	if d.live.Mode == Active && d.live.State != Opened {
