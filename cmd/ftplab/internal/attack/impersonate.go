@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -90,28 +91,11 @@ var errUnheard = errors.New("no segment was captured of the end that is to be mi
 // say sends a line to the gateway, which is on the way between the two: as the next
 // segment of one end.
 func (m *mimic) say(ctx context.Context, line string) error {
-	var last *layers.TCP // of that end
-	var eth layers.Ethernet
-	var next, want uint32
-	for _, p := range m.wire.Packets() {
-		packet := gopacket.NewPacket(p.Frame, layers.LayerTypeEthernet, gopacket.NoCopy)
-		ip, _ := packet.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
-		t, ok := packet.Layer(layers.LayerTypeTCP).(*layers.TCP)
-		if !ok || ip == nil {
-			continue
-		}
-		end := t.Seq + uint32(len(t.Payload))
-		switch {
-		case m.is(ip, t, m.from, m.to):
-			if last == nil || int32(end-next) > 0 {
-				next = end
-			}
-			if last == nil { // later ones may be our own, which come back
-				eth = *packet.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
-			}
-			last = t
-		case m.is(ip, t, m.to, m.from):
-			want = end
+	eth, last, next, want := m.heard()
+	// What was captured is read in its own time.
+	for end := time.Now().Add(time.Second); last == nil && time.Now().Before(end); eth, last, next, want = m.heard() {
+		if err := sleep(ctx, onItsWay); err != nil {
+			return err
 		}
 	}
 	if last == nil {
@@ -133,6 +117,34 @@ func (m *mimic) say(ctx context.Context, line string) error {
 		return err
 	}
 	return sleep(ctx, onItsWay)
+}
+
+// heard returns the last segment of the end that is to be mimicked, in the frame that its
+// first came in, the number that it goes on at, and what it has of the other end. It returns
+// nil where nothing was captured of it.
+func (m *mimic) heard() (eth layers.Ethernet, last *layers.TCP, next, want uint32) {
+	for _, p := range m.wire.Packets() {
+		packet := gopacket.NewPacket(p.Frame, layers.LayerTypeEthernet, gopacket.NoCopy)
+		ip, _ := packet.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+		t, ok := packet.Layer(layers.LayerTypeTCP).(*layers.TCP)
+		if !ok || ip == nil {
+			continue
+		}
+		end := t.Seq + uint32(len(t.Payload))
+		switch {
+		case m.is(ip, t, m.from, m.to):
+			if last == nil || int32(end-next) > 0 {
+				next = end
+			}
+			if last == nil { // later ones may be our own, which come back
+				eth = *packet.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
+			}
+			last = t
+		case m.is(ip, t, m.to, m.from):
+			want = end
+		}
+	}
+	return eth, last, next, want
 }
 
 func (m *mimic) is(ip *layers.IPv4, t *layers.TCP, from, to netip.AddrPort) bool {
