@@ -2,18 +2,21 @@ package nft
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpalg/ftpalg/alg"
 )
 
 // Widen has the table know more ranges of ports: of active data connections, as
 // Config.SourcePorts has them, and of Config.FTPS. Those that it knows stay, and so does what
-// its sets have; it is one transaction. The error is ErrNoCount as in Install, and
-// otherwise wraps the kernel's errno; then nothing has changed.
+// its sets have; it is one transaction. A table that another process took away knows them when
+// Restore has put it back. The error is ErrNoCount as in Install, and otherwise wraps the
+// kernel's errno; then nothing has changed.
 func (t *Table) Widen(source, ftps []alg.Ports) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -31,6 +34,9 @@ func (t *Table) Widen(source, ftps []alg.Ports) error {
 	}
 	if err == nil {
 		err = t.widen(cfg)
+	}
+	if errors.Is(err, unix.ENOENT) && !t.there(tableName) {
+		err = nil // Restore will have it know them
 	}
 	if err != nil {
 		return fmt.Errorf("adding ranges of ports to nft table inet %s: %w", tableName, err)

@@ -86,3 +86,20 @@ func TestWidenWithoutCount(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A firewall that is reloaded has its services reloaded with it (systemd's
+// ReloadPropagatedFrom=), and may have flushed our table just then.
+func TestWidenWhatIsGone(t *testing.T) {
+	inNamespace(t)
+	caps := probe(t)
+	caps.Owner = false
+	table := install(t, defaults(), caps)
+	nft(t, "delete", "table", "inet", tableName)
+	if err := table.Widen([]alg.Ports{{}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if restored, err := table.Restore(); !restored || err != nil {
+		t.Errorf("Restore = %v, %v", restored, err)
+	}
+	nft(t, "list", "set", "inet", tableName, "activeany4")
+}
