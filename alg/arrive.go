@@ -383,6 +383,7 @@ func (s *session) condemn(reason string) {
 	s.talk.End(reason, nil)
 	s.condemned = true
 	s.stand()
+	s.revoke()
 	s.w.ending.set(&s.life, s.w.clock())
 	s.release(true)
 }

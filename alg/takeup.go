@@ -109,7 +109,7 @@ func (w *Worker) Suspend(now time.Time) (Result, []Saved) {
 
 // suspend returns what a session needs to be taken up again. ok is false where it cannot be.
 func (s *session) suspend() (_ Saved, ok bool) {
-	if s.stuck() || s.w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.condemned || s.holds {
+	if s.stuck() || s.w.Flows == nil || !s.talk.Greeted() || !s.conn.Handshake.Done() || s.ended() || s.holds {
 		return Saved{}, false
 	}
 	id, ok, err := s.w.Flows.ID(s.flow)

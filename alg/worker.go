@@ -130,10 +130,11 @@ func openFor(p *Policy) time.Duration { return max(p.Timeout-3*tick, tick) }
 // Sessions returns how many control connections are followed.
 func (w *Worker) Sessions() int { return len(w.sessions) }
 
-// Translated reports whether any of the control connections that are followed is translated.
+// Translated reports whether any of the control connections that are followed is translated,
+// and has not ended at both ends.
 func (w *Worker) Translated() bool {
 	for _, s := range w.sessions {
-		if s.nat != nil {
+		if s.nat != nil && !s.conn.Finished() {
 			return true
 		}
 	}
