@@ -41,6 +41,10 @@ func ftpLogin(t *testing.T, h *lab.Host, server netip.AddrPort) *ftpClient {
 	return c
 }
 
+// backoff is for how long nothing may come of what is lost several times in a row: TCP waits
+// twice as long before each repetition.
+const backoff = time.Minute
+
 // hear waits for a reply with that code, and for those due before it, and returns its last
 // line.
 func (c *ftpClient) hear(code string) string {
@@ -51,7 +55,7 @@ func (c *ftpClient) hear(code string) string {
 		c.hear(first)
 		return c.hear(code)
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(backoff))
 	for {
 		line, err := c.in.ReadString('\n')
 		if err != nil {
@@ -99,7 +103,7 @@ func (c *ftpClient) data(how string) func() net.Conn {
 		return func() net.Conn {
 			c.t.Helper()
 			defer ln.Close()
-			_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(15 * time.Second))
+			_ = ln.(*net.TCPListener).SetDeadline(time.Now().Add(backoff))
 			conn, err := ln.Accept()
 			if err != nil {
 				c.t.Fatal(err)
@@ -172,7 +176,7 @@ func (c *ftpClient) get(how, name string) []byte {
 	conn := data()
 	defer conn.Close()
 	c.hear("150")
-	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(backoff))
 	b, err := io.ReadAll(conn)
 	if err != nil {
 		c.t.Fatalf("%s: %v", how, err)
@@ -188,7 +192,7 @@ func (c *ftpClient) put(how, name string, b []byte) {
 	c.tell("STOR " + name)
 	conn := data()
 	c.hear("150")
-	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(backoff))
 	if _, err := io.Copy(conn, bytes.NewReader(b)); err != nil {
 		c.t.Fatalf("%s: %v", how, err)
 	}
