@@ -359,9 +359,7 @@ func (s *session) forget(reason string) {
 	s.stand()
 	s.vouch()
 	s.revoke()
-	if s.started {
-		s.w.tell(s.event(SessionEnd, reason))
-	}
+	s.over(reason)
 	s.leaveOutside()
 	s.release(s.condemned)
 	for _, t := range s.timers() {
@@ -373,7 +371,7 @@ func (s *session) forget(reason string) {
 	delete(s.w.sessions, keyOf(s.flow))
 	s.w.unlist(s)
 	s.w.Limits.remember(s.client, -int64(s.memory))
-	s.w.Limits.end(s.client, s.greeted)
+	s.w.Limits.end(s.client)
 }
 
 // condemn ends a connection: nothing of it passes any more.

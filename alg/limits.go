@@ -114,14 +114,11 @@ func (l *Limits) leave(c *client) {
 	c.sessions--
 }
 
-// end counts one session less.
-func (l *Limits) end(c *client, greeted bool) {
+// end counts one session less, which has left its client if it was greeted.
+func (l *Limits) end(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sessions--
-	if greeted {
-		c.sessions--
-	}
 	if c.all--; c.all == 0 {
 		delete(l.clients, c.addr)
 	}
