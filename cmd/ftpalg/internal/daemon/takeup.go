@@ -279,26 +279,17 @@ func gone(flows alg.Flows, f alg.Flow, id uint32) bool {
 	return err == nil && (!ok || id != 0 && now != id)
 }
 
-// translated reports whether there are sessions that are translated, and forgets those whose
-// connection is gone.
+// translated reports whether there are sessions that are translated, and live.
 func (r *resumable) translated(flows alg.Flows) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for f, s := range r.saved {
-		switch {
-		case !s.Translated:
-		case gone(flows, f, s.ID):
-			delete(r.saved, f)
-		default:
+		if s.Translated && !gone(flows, f, s.ID) {
 			return true
 		}
 	}
 	for f, translated := range r.vouched {
-		switch {
-		case !translated:
-		case gone(flows, f, 0):
-			delete(r.vouched, f)
-		default:
+		if translated && !gone(flows, f, 0) {
 			return true
 		}
 	}
